@@ -1,0 +1,185 @@
+"""The spool's text form: one fact, one framed line.
+
+Owns the line's format (`LINE_VERSION`), its escapes and its limits. Never reads a file and never decides what a
+record means. A line is hostile until it is parsed: whatever is wrong with it is a `RecordError`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING
+
+from agent_tracker.errors import RecordError
+from agent_tracker.escaping import escape, unescape
+from agent_tracker.records import (
+    MICRO,
+    AgentFact,
+    CreditFact,
+    Seen,
+    SeenCommit,
+    SeenRewrite,
+    StateFact,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "LINE_VERSION",
+    "agent_line",
+    "commit_line",
+    "credit_line",
+    "format_line",
+    "parse_line",
+    "parse_oid",
+    "rewrite_line",
+    "state_line",
+]
+
+LINE_VERSION = "1"
+MAX_FIELD = 4096
+_OID_LENGTHS = (40, 64)
+
+
+def format_line(*fields: str) -> bytes:
+    """Return one framed spool line as Python writes it: length and CRC behind the record, newlines around.
+
+    Args:
+        fields: The kind and what follows it; each is escaped here.
+    """
+    record = "\t".join((LINE_VERSION, *map(escape, fields))).encode("utf-8", "surrogateescape")
+    return b"\n%s =%d:%08x\n" % (record, len(record), zlib.crc32(record))
+
+
+def parse_line(line: bytes) -> Seen:
+    """Return what one line of a spool says.
+
+    Args:
+        line: Without its newlines.
+
+    Raises:
+        RecordError: The line is torn, altered, of an unknown kind, or breaks a limit; the message says which.
+    """
+    record = _unframe(line)
+    fields = [unescape(f) for f in record.decode("utf-8", "surrogateescape").split("\t")]
+    if fields[0] != LINE_VERSION:
+        raise RecordError(f"format version {fields[0][:20]!r} is not {LINE_VERSION}")
+    parser = _PARSERS.get(fields[1]) if len(fields) > 1 else None
+    if parser is None:
+        raise RecordError(f"unknown kind of record {fields[1][:20]!r}" if len(fields) > 1 else "no kind of record")
+    try:
+        return parser(fields[2:])
+    except (ValueError, IndexError) as error:
+        raise RecordError(f"malformed {fields[1]} record: {error}") from error
+
+
+def _unframe(line: bytes) -> bytes:
+    record, mark, trailer = line.rpartition(b" =")
+    length, _, crc = trailer.partition(b":")
+    if not mark or not length.isdigit() or len(length) > 7 or int(length) != len(record):  # noqa: PLR2004 -- < 10 MB
+        raise RecordError("torn, or not written by agent-tracker")
+    if crc and crc != b"%08x" % zlib.crc32(record):
+        raise RecordError("altered since it was written")
+    return record
+
+
+def parse_oid(text: str) -> bytes:
+    """Return the raw oid (20 or 32 bytes) of a full hexadecimal one.
+
+    Raises:
+        ValueError: It is not one.
+    """
+    if len(text) not in _OID_LENGTHS:
+        raise ValueError(f"not a full oid: {text[:70]!r}")
+    return bytes.fromhex(text)
+
+
+def _parse_commit(fields: list[str]) -> SeenCommit:
+    variables = []
+    for field in fields[4:]:
+        name, mark, value = field.partition("=")
+        if not mark or not name.isidentifier():
+            raise ValueError(f"not NAME=value: {field[:40]!r}")
+        variables.append((name, _limited(value)))
+    return SeenCommit(
+        parse_oid(fields[0]), _limited(fields[1]), _limited(fields[2]), fields[3] == "rebase", tuple(variables)
+    )
+
+
+def _parse_rewrite(fields: list[str]) -> SeenRewrite:
+    operation, old, new = fields
+    if operation not in {"amend", "rebase"}:
+        raise ValueError(f"unknown rewrite {operation[:20]!r}")
+    return SeenRewrite(parse_oid(old), parse_oid(new), operation)
+
+
+def _parse_agent(fields: list[str]) -> AgentFact:
+    agent, name, model, scope, client, recorded_at = map(_limited, fields)
+    return AgentFact(agent, name, model, scope, client, _time(recorded_at))
+
+
+def _parse_state(fields: list[str]) -> StateFact:
+    agent, state, recorded_ns = map(_limited, fields)
+    if state not in {"active", "retired"}:
+        raise ValueError(f"unknown state {state[:20]!r}")
+    return StateFact(agent, state, _time(recorded_ns))
+
+
+def _parse_credit(fields: list[str]) -> CreditFact:
+    oid, recorded_ns, why, *pairs = fields
+    shares = tuple((_limited(agent), int(share)) for agent, share in (p.rsplit(":", 1) for p in pairs))
+    if sum(share for _, share in shares) != MICRO or any(share <= 0 for _, share in shares):
+        raise ValueError("shares do not add to 1")
+    return CreditFact(parse_oid(oid), shares, _time(recorded_ns), _limited(why))
+
+
+def _limited(text: str) -> str:
+    if len(text) > MAX_FIELD:
+        raise ValueError(f"a field of {len(text)} characters is over the limit of {MAX_FIELD}")
+    if "\0" in text:
+        raise ValueError("a NUL character")
+    return text
+
+
+def _time(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 1 << 63:
+        raise ValueError(f"time out of range: {text[:30]}")
+    return value
+
+
+_PARSERS: dict[str, Callable[[list[str]], Seen]] = {
+    "commit": _parse_commit,
+    "rewrite": _parse_rewrite,
+    "agent": _parse_agent,
+    "state": _parse_state,
+    "credit": _parse_credit,
+}
+
+
+def agent_line(fact: AgentFact) -> bytes:
+    """Return the spool line of a registration."""
+    return format_line("agent", fact.id, fact.name, fact.model, fact.scope, fact.client, str(fact.recorded_at))
+
+
+def state_line(fact: StateFact) -> bytes:
+    """Return the spool line of an agent's retirement or return."""
+    return format_line("state", fact.agent, fact.state, str(fact.recorded_ns))
+
+
+def credit_line(fact: CreditFact) -> bytes:
+    """Return the spool line of a correction."""
+    shares = (f"{agent}:{share}" for agent, share in fact.credits)
+    return format_line("credit", fact.oid.hex(), str(fact.recorded_ns), fact.why, *shares)
+
+
+def commit_line(seen: SeenCommit) -> bytes:
+    """Return the spool line of a commit that the shell could not write itself."""
+    variables = (f"{name}={value[:MAX_FIELD]}" for name, value in seen.variables)
+    flags = "rebase" if seen.is_rebasing else ""
+    return format_line("commit", seen.oid.hex(), seen.resolved, seen.use, flags, *variables)
+
+
+def rewrite_line(seen: SeenRewrite) -> bytes:
+    """Return the spool line of a rewrite."""
+    return format_line("rewrite", seen.operation, seen.old.hex(), seen.new.hex())

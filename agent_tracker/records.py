@@ -1,0 +1,212 @@
+"""Facts: typed and immutable records of something that happened.
+
+Owns what a fact consists of. Never reads a file, never decides what a fact means; its text form is in `lines`, its
+packed form in `packing`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = [
+    "COUNTED",
+    "HUMAN",
+    "MICRO",
+    "OPERATIONS",
+    "PROVISIONAL",
+    "REWRITTEN",
+    "UNCLAIMED",
+    "Agent",
+    "AgentFact",
+    "Commit",
+    "CommitFact",
+    "CommitState",
+    "CreditFact",
+    "Credits",
+    "Fact",
+    "Marks",
+    "ProjectFact",
+    "ReflogPosition",
+    "RewriteFact",
+    "Seen",
+    "SeenCommit",
+    "SeenRewrite",
+    "SightingFact",
+    "Standing",
+    "StateFact",
+]
+
+MICRO = 1_000_000
+"""A whole credit, and one experience point, in the integer units that are added up."""
+
+HUMAN = "human"
+UNCLAIMED = ""
+"""Stand in the place of an agent's id in credits: a person, and nobody we can name."""
+
+Marks = tuple[tuple[str, str], ...]
+"""Raw identity marks in the order they were seen: (name, value)."""
+
+Credits = tuple[tuple[str, int], ...]
+"""Who made a commit: (agent id, HUMAN or UNCLAIMED; share in millionths), largest first, adding to MICRO."""
+
+
+class CommitFact(NamedTuple):
+    """A commit was made. Its id is its oid alone, so three clones hold one fact."""
+
+    oid: bytes
+    project: str
+    operation: str
+    marks: Marks
+    committed_at: int
+    recorded_at: int
+    subject: str
+
+
+class RewriteFact(NamedTuple):
+    """`old` became `new`. `recorded_ns` orders rewrites; lines weigh the credit where it is shared."""
+
+    old: bytes
+    new: bytes
+    operation: str
+    recorded_ns: int
+    old_lines: int
+    own_lines: int
+
+
+class AgentFact(NamedTuple):
+    """A setup was registered: name, model and scope, from which its id is derived."""
+
+    id: str
+    name: str
+    model: str
+    scope: str
+    client: str
+    recorded_at: int
+
+
+class StateFact(NamedTuple):
+    """An agent was retired or resumed."""
+
+    agent: str
+    state: str
+    recorded_ns: int
+
+
+class CreditFact(NamedTuple):
+    """A person put a commit's credit right."""
+
+    oid: bytes
+    credits: Credits
+    recorded_ns: int
+    why: str
+
+
+class SightingFact(NamedTuple):
+    """A hook's word on a commit that had been found in a reflog before the hook wrote its line."""
+
+    oid: bytes
+    marks: Marks
+    recorded_at: int
+
+
+class ProjectFact(NamedTuple):
+    """A repository was seen: its UUID, its path, and its root commit where that is known (else empty)."""
+
+    id: str
+    path: bytes
+    root: bytes
+    recorded_at: int
+
+
+Fact = CommitFact | RewriteFact | AgentFact | StateFact | CreditFact | SightingFact | ProjectFact
+
+
+class SeenCommit(NamedTuple):
+    """What post-commit wrote: only what that moment knew. Git is asked for the rest at flush."""
+
+    oid: bytes
+    resolved: str
+    use: str
+    is_rebasing: bool
+    variables: Marks
+
+
+class SeenRewrite(NamedTuple):
+    """What post-rewrite wrote."""
+
+    old: bytes
+    new: bytes
+    operation: str
+
+
+Seen = SeenCommit | SeenRewrite | AgentFact | StateFact | CreditFact
+
+
+OPERATIONS = ("commit", "initial", "amend", "merge", "cherry-pick", "revert", "rebase", "am", "earlier")
+"""How a commit came to be, stored by position: append only. `earlier` is one older than the hooks, met in a rewrite."""
+
+
+class CommitState(NamedTuple):
+    """What is derived for a commit from all facts: is it counted, and whose is it."""
+
+    status: str
+    credits: Credits
+
+
+COUNTED = "counted"
+REWRITTEN = "rewritten"
+PROVISIONAL = "provisional"
+"""A commit's status: it counts; its work lives on in another; a rebase made it and has not said from what."""
+
+
+class Commit(NamedTuple):
+    """A commit as it is read: the fact and what is derived for it.
+
+    `committed_at` and `recorded_at` are Unix seconds, UTC; `marks` is the number of its interned marks.
+    """
+
+    oid: bytes
+    project: str
+    operation: str
+    marks: int
+    committed_at: int
+    recorded_at: int
+    subject: str
+    status: str
+    credits: Credits
+
+
+class Standing(NamedTuple):
+    """What an agent has earned. `experience_micro` is towards the next skill point, `earned_micro` in all."""
+
+    skill_points: int
+    experience_micro: int
+    communication_score: int
+    total_commits: int
+    total_bugs: int
+    earned_micro: int
+
+
+class Agent(NamedTuple):
+    """A registered setup with its standing.
+
+    `transitions` are (Unix nanoseconds, active) in order, after the registration, which made it active.
+    """
+
+    id: str
+    name: str
+    model: str
+    scope: str
+    client: str
+    active: bool
+    created_at: int
+    updated_at: int
+    standing: Standing
+    transitions: tuple[tuple[int, bool], ...]
+
+
+class ReflogPosition(NamedTuple):
+    """How far a worktree's HEAD reflog was read: bytes, and the new oid (hexadecimal) of the last entry before."""
+
+    offset: int
+    last_oid: str
