@@ -1,0 +1,121 @@
+"""Whose a commit is, and whether it counts, when commits were made from other commits.
+
+Owns the replay of rewrites: amend, rebase, fixup and squash make new oids for the same work, and the work counts
+once. Pure; a component is all commits that rewrites connect, and the result does not depend on the order of arrival.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent_tracker.records import COUNTED, MICRO, PROVISIONAL, REWRITTEN, UNCLAIMED, CommitState, Credits, RewriteFact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+__all__ = ["Node", "blend", "replay"]
+
+
+class Node(NamedTuple):
+    """One commit of a component: how it came to be, whose it is by itself, and what a person said of it, if any."""
+
+    operation: str
+    own: Credits
+    corrected: Credits | None
+
+
+def initial_status(operation: str) -> str:
+    """Return a commit's status before any rewrite is known: what a rebase made is not new work."""
+    return PROVISIONAL if operation == "rebase" else COUNTED
+
+
+def replay(nodes: Mapping[bytes, Node], rewrites: Iterable[RewriteFact]) -> dict[bytes, CommitState]:
+    """Return the status and credits of every commit of a component.
+
+    A commit's work lives in the newest commit made from it. A commit made from others counts if some work lives in it,
+    and has their credit in proportion to the lines they brought; an amend adds its own lines.
+
+    Args:
+        nodes: The known commits by oid.
+        rewrites: Every rewrite between them; those that touch an unknown commit are passed over.
+    """
+    sources: dict[bytes, list[RewriteFact]] = {oid: [] for oid in nodes}
+    for rewrite in sorted(rewrites, key=lambda r: (r.recorded_ns, r.old, r.new)):
+        if rewrite.old in nodes and rewrite.new in nodes and rewrite.old != rewrite.new:
+            sources[rewrite.new].append(rewrite)
+    credits = {oid: node.corrected or node.own for oid, node in nodes.items()}
+    status = {oid: initial_status(node.operation) for oid, node in nodes.items()}
+    made = {oid: (max((edge.recorded_ns for edge in edges), default=-1), oid) for oid, edges in sources.items()}
+    heirs: dict[bytes, list[bytes]] = {}
+    placed: set[bytes] = set()
+    for oid in _ordered(sources, made):
+        placed.add(oid)
+        known = [edge for edge in sources[oid] if edge.old in placed]
+        edges = [edge for edge in known if status[edge.old] != PROVISIONAL]
+        if known:
+            status[oid] = COUNTED if edges else PROVISIONAL
+        for edge in edges:
+            heirs.setdefault(edge.old, []).append(oid)
+        if edges and nodes[oid].corrected is None:
+            credits[oid] = _inherited(edges, credits, nodes[oid])
+    home = {oid: max(news, key=made.__getitem__) for oid, news in heirs.items()}
+    inheriting = {new for news in heirs.values() for new in news}
+    alive = {_final(oid, home) for oid in nodes if oid not in inheriting}
+    for oid in nodes:
+        if status[oid] == COUNTED and oid not in alive:
+            status[oid] = REWRITTEN
+    return {oid: CommitState(status[oid], credits[oid]) for oid in nodes}
+
+
+def _final(oid: bytes, home: Mapping[bytes, bytes]) -> bytes:
+    while oid in home:
+        oid = home[oid]
+    return oid
+
+
+def _ordered(sources: Mapping[bytes, list[RewriteFact]], made: Mapping[bytes, tuple[int, bytes]]) -> Iterator[bytes]:
+    """Yield the commits, sources first, else by when they were made; a cycle is cut at its earliest commit."""
+    waiting = {oid: {edge.old for edge in edges} for oid, edges in sources.items()}
+    products: dict[bytes, list[bytes]] = {}
+    for oid, olds in waiting.items():
+        for old in olds:
+            products.setdefault(old, []).append(oid)
+    ready = [made[oid] for oid, olds in waiting.items() if not olds]
+    heapq.heapify(ready)
+    while waiting:
+        _, oid = heapq.heappop(ready) if ready else min(made[oid] for oid in waiting)
+        if waiting.pop(oid, None) is None:
+            continue
+        yield oid
+        for product in products.get(oid, ()):
+            remaining = waiting.get(product)
+            if remaining:
+                remaining.discard(oid)
+                if not remaining:
+                    heapq.heappush(ready, made[product])
+
+
+def _inherited(edges: list[RewriteFact], credits: Mapping[bytes, Credits], node: Node) -> Credits:
+    parts = [(credits[edge.old], max(edge.old_lines, 1)) for edge in edges]
+    own_lines = max(edge.own_lines for edge in edges)
+    # A fixup in a rebase is made by an amend too, of lines that another commit brought.
+    if own_lines > 0 and node.operation != "rebase":
+        parts.append((node.own, own_lines))
+    return blend(parts)
+
+
+def blend(parts: Iterable[tuple[Credits, int]]) -> Credits:
+    """Return the credits of work made from parts: each part's credits and its weight in lines, which is positive.
+
+    Shares are rounded down to millionths; the largest takes what is left, so that they add to 1.
+    """
+    lines: dict[str, int] = {}
+    for credit, weight in parts:
+        for agent, share in credit:
+            lines[agent] = lines.get(agent, 0) + weight * share
+    total = sum(lines.values())
+    shares = {agent: amount * MICRO // total for agent, amount in lines.items()}
+    ranked = sorted(shares, key=lambda agent: (-shares[agent], agent == UNCLAIMED, agent))
+    shares[ranked[0]] += MICRO - sum(shares.values())
+    return tuple((agent, shares[agent]) for agent in ranked if shares[agent])

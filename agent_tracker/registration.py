@@ -1,0 +1,324 @@
+"""Who commits, and may they: from raw identity marks and the registered agents to a credit and its reason.
+
+Owns the table of marks by which clients are known, and the order in which they are believed. Pure: no clock, disk,
+git or environment.
+
+Sources: environment variables as observed in each client's own shell (OpenCode 1.18, Claude Code 2.1, Codex 0.169,
+Gemini CLI 0.61, Copilot CLI 1.0, Qwen Code 0.15); trailers and addresses as observed in public histories.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent_tracker.errors import RegistrationError
+from agent_tracker.records import HUMAN, MICRO, UNCLAIMED, Agent, Credits, Marks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "CLIENTS",
+    "IDENTITY_TRAILERS",
+    "SESSION_VARIABLES",
+    "VARIABLES",
+    "Identity",
+    "Roster",
+    "agent_id",
+    "client_name",
+    "find_clients",
+    "identify",
+]
+
+AGENT_VARIABLE = "AGENT_TRACKER_AGENT"
+NAMING_VARIABLES = (AGENT_VARIABLE, "AGENT_TRACKER_SESSION", "AI_AGENT")
+
+CLIENTS: dict[str, tuple[str, ...]] = {
+    "claude": ("CLAUDECODE",),
+    "opencode": ("OPENCODE",),
+    "codex": ("CODEX_CI", "CODEX_THREAD_ID", "CODEX_SANDBOX"),
+    "gemini": ("GEMINI_CLI",),
+    "copilot": ("COPILOT_CLI",),
+    "qwen": ("QWEN_CODE",),
+    "cursor": ("CURSOR_AGENT",),
+    "amp": ("AMP_CURRENT_THREAD_ID",),
+    "crush": ("CRUSH",),
+    "goose": ("GOOSE_TERMINAL",),
+    "augment": ("AUGMENT_AGENT",),
+    "antigravity": ("ANTIGRAVITY_AGENT",),
+    "pi": ("PI_CODING_AGENT",),
+    "aider": (),
+    "devin": (),
+    "droid": (),
+    "jules": (),
+    "openhands": (),
+    "roo": (),
+}
+"""Each client's strong variables: any one of them, set and not empty, says that this client runs the command."""
+
+EXACT_VALUES = {"OPENCODE": "1", "CRUSH": "1"}
+"""Variables that say so only with this value."""
+
+SESSION_VARIABLES = ("CLAUDE_CODE_SESSION_ID", "CODEX_SESSION_ID", "COPILOT_AGENT_SESSION_ID", "OPENCODE_PID")
+"""Recorded with the commit, never identifying alone."""
+
+VARIABLES = (*NAMING_VARIABLES, *(v for variables in CLIENTS.values() for v in variables), *SESSION_VARIABLES)
+"""Every variable that is recorded, in the order in which the shell writes them."""
+
+ALIASES = {
+    "claude-code": "claude",
+    "codex-cli": "codex",
+    "copilot-cli": "copilot",
+    "gemini-cli": "gemini",
+    "github-copilot": "copilot",
+    "qwen-code": "qwen",
+}
+
+ADDRESSES = {
+    "aider@aider.chat": "aider",
+    "amp@ampcode.com": "amp",
+    "codex@openai.com": "codex",
+    "crush@charm.land": "crush",
+    "cursoragent@cursor.com": "cursor",
+    "droid@factory.ai": "droid",
+    "noreply@anthropic.com": "claude",
+    "noreply@openai.com": "codex",
+    "noreply@opencode.ai": "opencode",
+    "openhands@all-hands.dev": "openhands",
+    "qwen-coder@alibabacloud.com": "qwen",
+    "roomote@roocode.com": "roo",
+}
+ADDRESS_PARTS = {
+    "198982749+copilot@users.noreply.github.com": "copilot",
+    "223556219+copilot@users.noreply.github.com": "copilot",
+    "+copilot-swe-agent[bot]@users.noreply.github.com": "copilot",
+    "+devin-ai-integration[bot]@users.noreply.github.com": "devin",
+    "+factory-droid[bot]@users.noreply.github.com": "droid",
+    "+google-labs-jules[bot]@users.noreply.github.com": "jules",
+}
+"""Ends of the addresses of accounts that carry a number before their name."""
+
+IDENTITY_TRAILERS = ("agent", "assisted-by", "co-authored-by")
+"""Trailers kept with a commit, in lower case."""
+
+MAX_NAME = 100
+
+
+class Identity(NamedTuple):
+    """Who made a commit.
+
+    `problem` is empty, or why an agent that was named gets no credit: `unregistered`, `retired`, `halted`,
+    `ambiguous`. `who` is the name or client that was found then.
+    """
+
+    credits: Credits
+    reason: str
+    problem: str = ""
+    who: str = ""
+
+
+def whole(agent: str) -> Credits:
+    """Return the credits of a commit that one agent (or HUMAN, or UNCLAIMED) made alone."""
+    return ((agent, MICRO),)
+
+
+def agent_id(name: str, model: str, scope: str) -> str:
+    """Return the id of a setup: its name made safe for a file, and eight digits of all three."""
+    text = f"{name}\0{model}\0{scope}"
+    digits = f"{zlib.crc32(text.encode(errors='surrogateescape')):08x}"
+    slug = "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())[:40].strip("-")
+    return f"{slug}-{digits}" if slug else digits
+
+
+def check_registration(name: str, model: str, scope: str) -> None:
+    """Raise where a registration's strings cannot be kept.
+
+    Raises:
+        RegistrationError: One is empty, too long, has control characters, or the name is `human`.
+    """
+    for what, value in (("name", name), ("model", model), ("scope", scope)):
+        if not value.strip():
+            raise RegistrationError(f"the agent's {what} is empty", f"give a {what}")
+        if len(value) > MAX_NAME:
+            raise RegistrationError(f"the agent's {what} has {len(value)} characters", f"at most {MAX_NAME}")
+        if not value.isprintable():
+            raise RegistrationError(f"the agent's {what} has control characters", "use printable text")
+    if name.lower() == HUMAN:
+        raise RegistrationError("an agent cannot be called human: that word stands for people", "choose another name")
+
+
+def client_name(name: str) -> str:
+    """Return the client's name as it is stored.
+
+    Raises:
+        RegistrationError: No such client is known.
+    """
+    lowered = name.strip().lower()
+    found = ALIASES.get(lowered, lowered)
+    if found not in CLIENTS:
+        raise RegistrationError(f"unknown client {name[:40]!r}", f"clients are: {', '.join(sorted(CLIENTS))}")
+    return found
+
+
+def find_clients(variables: Marks) -> list[str]:
+    """Return the clients that announce themselves in the environment, in the table's order.
+
+    AI_AGENT counts only where no variable of a client's own is set: a tool may set it for whatever it starts.
+    """
+    values = dict(variables)
+    found = [client for client, names in CLIENTS.items() if any(_announces(name, values) for name in names)]
+    generic = values.get("AI_AGENT", "")
+    return found or ([_generic_client(generic)] if generic else [])
+
+
+def _announces(variable: str, values: dict[str, str]) -> bool:
+    value = values.get(variable, "")
+    return value == EXACT_VALUES[variable] if variable in EXACT_VALUES else bool(value)
+
+
+def _generic_client(value: str) -> str:
+    word = value.lower().partition("_")[0].partition("/")[0].partition("@")[0]
+    return ALIASES.get(word, word)[:MAX_NAME]
+
+
+class Roster:
+    """The registered agents, found by id, name and client, as they stood at a time."""
+
+    def __init__(self, agents: Iterable[Agent]) -> None:
+        self.by_id: dict[str, Agent] = {}
+        self._by_name: dict[str, list[Agent]] = {}
+        self._by_client: dict[str, list[Agent]] = {}
+        for agent in agents:
+            self.by_id[agent.id] = agent
+            self._by_name.setdefault(agent.name, []).append(agent)
+            if agent.client:
+                self._by_client.setdefault(agent.client, []).append(agent)
+
+    def named(self, text: str) -> list[Agent]:
+        """Return the agents that `text` names: by id, else by name."""
+        exact = self.by_id.get(text)
+        return [exact] if exact else list(self._by_name.get(text, ()))
+
+    def of_client(self, client: str) -> list[Agent]:
+        """Return the agents tied to a client."""
+        return list(self._by_client.get(client, ()))
+
+    def one(self, text: str) -> Agent:
+        """Return the one agent that `text` names, an active one before retired ones.
+
+        Raises:
+            RegistrationError: None does, or several do.
+        """
+        found = self.named(text)
+        if len(found) > 1:
+            found = [agent for agent in found if agent.active] or found
+        if not found:
+            raise RegistrationError(f"unknown agent {text[:MAX_NAME]!r}", "agent-tracker agents lists them")
+        if len(found) > 1:
+            ids = ", ".join(agent.id for agent in found)
+            raise RegistrationError(f"{text!r} names several agents", f"name one by its id: {ids}")
+        return found[0]
+
+
+def identify(marks: Marks, roster: Roster, *, at_ns: int) -> Identity:  # noqa: PLR0911 -- an order, a return a step
+    """Return who made a commit with these marks.
+
+    Args:
+        marks: Variables by their names; besides, `hook` (a hook saw the commit), `resolved` and `use` (agent ids as
+            they stood then), `author`, `committer`, and `trailer`s.
+        roster: The agents known now.
+        at_ns: When the commit was recorded, Unix nanoseconds: an agent retired then gets no credit.
+    """
+    values = dict(marks)
+    explicit = values.get(AGENT_VARIABLE, "")
+    if explicit == HUMAN:
+        return Identity(whole(HUMAN), f"{AGENT_VARIABLE}={HUMAN}")
+    resolved = values.get("resolved", "")
+    if explicit:
+        return _picked(roster.named(explicit), resolved, at_ns, explicit, AGENT_VARIABLE)
+    if clients := find_clients(marks):
+        return _by_clients(clients, resolved, roster, at_ns)
+    if by_marks := _by_commit_marks(marks, roster, at_ns):
+        return by_marks
+    if used := values.get("use", ""):
+        return _picked(roster.named(used), used, at_ns, used, "agent-tracker use")
+    if "hook" in values:
+        return Identity(whole(HUMAN), "no mark of an agent")
+    return Identity(whole(UNCLAIMED), "no hook saw it and it carries no mark")
+
+
+def _by_clients(clients: list[str], resolved: str, roster: Roster, at_ns: int) -> Identity:
+    found = [_picked(roster.of_client(c), resolved, at_ns, c, f"client {c}") for c in clients]
+    credited = [identity for identity in found if not identity.problem]
+    if len(credited) == 1:
+        return credited[0]
+    if credited:
+        who = ", ".join(clients)
+        return Identity(whole(UNCLAIMED), "several clients announce themselves", "ambiguous", who)
+    return next((identity for identity in found if identity.problem != "unregistered"), found[0])
+
+
+def _by_commit_marks(marks: Marks, roster: Roster, at_ns: int) -> Identity | None:
+    found: dict[str, Identity] = {}
+    for name, value in marks:
+        for candidates, who in _mark_candidates(name, value, roster):
+            identity = _picked(candidates, "", at_ns, who, f"commit mark: {value[:80]}")
+            found.setdefault(identity.credits[0][0] or who, identity)
+    if not found:
+        return None
+    credited = [identity.credits[0][0] for identity in found.values() if not identity.problem]
+    if len(credited) > 1:
+        return Identity(_equal_shares(credited), "marks of several agents in the commit")
+    return next((i for i in found.values() if not i.problem), next(iter(found.values())))
+
+
+def _mark_candidates(name: str, value: str, roster: Roster) -> list[tuple[list[Agent], str]]:
+    if name in {"author", "committer"}:
+        client = _client_of_address(value)
+        return [(roster.of_client(client), client)] if client else []
+    if name != "trailer":
+        return []
+    key, _, content = value.partition(":")
+    content = content.strip()
+    if key.lower() == "co-authored-by":
+        client = _client_of_address(content)
+        return [(roster.of_client(client), client)] if client else []
+    word = content.partition(":")[0].strip() if key.lower() == "assisted-by" else content
+    client = ALIASES.get(word.lower(), word.lower())
+    return [(roster.named(word) or roster.of_client(client), word)] if word else []
+
+
+def _client_of_address(person: str) -> str:
+    address = person.rpartition("<")[2].rstrip("> ").lower()
+    if address in ADDRESSES:
+        return ADDRESSES[address]
+    return next((client for end, client in ADDRESS_PARTS.items() if address.endswith(end)), "")
+
+
+def _equal_shares(agents: list[str]) -> Credits:
+    share, rest = divmod(MICRO, len(agents))
+    return tuple((agent, share + (index < rest)) for index, agent in enumerate(sorted(agents)))
+
+
+def _picked(candidates: list[Agent], resolved: str, at_ns: int, who: str, reason: str) -> Identity:
+    """Choose among the agents that a mark may mean: the one resolved then, the only active one, or the next one."""
+    chosen = next((agent for agent in candidates if agent.id == resolved), None)
+    active = [agent for agent in candidates if _was_active(agent, at_ns)]
+    if chosen is None and len(active) == 1:
+        chosen = active[0]
+    if chosen is None and not active:
+        later = [agent for agent in candidates if agent.created_at * 10**9 > at_ns]
+        chosen = min(later, key=lambda agent: (agent.created_at, agent.id), default=None)
+    if chosen is not None:
+        return Identity(whole(chosen.id), reason)
+    problem = "ambiguous" if active else "retired" if candidates else "unregistered"
+    return Identity(whole(UNCLAIMED), reason, problem, who)
+
+
+def _was_active(agent: Agent, at_ns: int) -> bool:
+    is_active = agent.created_at * 10**9 <= at_ns
+    for changed_ns, state in agent.transitions:
+        if changed_ns <= at_ns:
+            is_active = state
+    return is_active
