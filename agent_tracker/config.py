@@ -1,0 +1,220 @@
+"""Where each setting comes from: environment, the user's one TOML file, git's configuration, or the default.
+
+Owns the table of settings and their limits. Never reads a tracked file of a repository.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent_tracker.errors import ConfigError
+from agent_tracker.files import replace_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from agent_tracker.paths import UserPaths
+
+__all__ = ["POLICIES", "SETTINGS", "Setting", "Value", "find_setting", "read_settings", "unset_value", "write_value"]
+
+POLICIES = ("enforce", "warn", "off")
+DEFAULT_SIZE_BYTES = 512 * 1024 * 1024
+MIN_SIZE_BYTES = 1_000_000
+MAX_SIZE_BYTES = 2 * 1024 * 1024 * 1024
+
+
+class Setting(NamedTuple):
+    """One setting: its name in the file, its variable, its default, how it is checked, and where it may be set."""
+
+    name: str
+    variable: str
+    default: str | int
+    check: Callable[[object], str | int]
+    is_repository_level: bool
+    meaning: str
+
+    @property
+    def git_key(self) -> str:
+        """The key in git's configuration, for a repository-level setting."""
+        return f"agenttracker.{self.name}"
+
+
+class Value(NamedTuple):
+    """A setting's value in force and the place it comes from."""
+
+    name: str
+    value: str | int
+    source: str
+
+
+def _check_path(value: object) -> str:
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError("must be a path: absolute, or relative to the home directory")
+    if value == "~" or value.startswith(("~/", "~\\")):
+        value = value[2:] or "."
+    return value
+
+
+def _check_size(value: object) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value[:20])
+    if isinstance(value, bool) or not isinstance(value, int) or not MIN_SIZE_BYTES <= value <= MAX_SIZE_BYTES:
+        limits = f"{MIN_SIZE_BYTES} (1 MB) to {MAX_SIZE_BYTES} (2 GB)"
+        raise ValueError(f"must be a number of bytes from {limits}, not {str(value)[:40]}")
+    return value
+
+
+def _check_policy(value: object) -> str:
+    if value not in POLICIES:
+        raise ValueError(f"must be one of {', '.join(POLICIES)}, not {str(value)[:40]!r}")
+    return str(value)
+
+
+SETTINGS = (
+    Setting(
+        "databasePath",
+        "AGENT_TRACKER_DATABASE_PATH",
+        "",
+        _check_path,
+        is_repository_level=False,
+        meaning="the central database's file",
+    ),
+    Setting(
+        "maxDatabaseSize",
+        "AGENT_TRACKER_MAX_DATABASE_SIZE",
+        DEFAULT_SIZE_BYTES,
+        _check_size,
+        is_repository_level=False,
+        meaning="how large it may grow, in bytes",
+    ),
+    Setting(
+        "policy",
+        "AGENT_TRACKER_POLICY",
+        "enforce",
+        _check_policy,
+        is_repository_level=True,
+        meaning="an unregistered agent's commit: enforce (refused), warn, off",
+    ),
+)
+
+
+def find_setting(name: str) -> Setting:
+    """Return the setting of that name.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    for setting in SETTINGS:
+        if setting.name.lower() == name.removeprefix("agenttracker.").lower():
+            return setting
+    raise ConfigError(f"unknown setting {name!r}", f"settings are: {', '.join(s.name for s in SETTINGS)}")
+
+
+def read_settings(
+    paths: UserPaths, env: Mapping[str, str], *, repository: Mapping[str, str] | None = None
+) -> dict[str, Value]:
+    """Return every setting's value in force, by name.
+
+    Args:
+        repository: The values of git's configuration by git key, where a repository is at hand.
+
+    Raises:
+        ConfigError: The file cannot be parsed, or a value is not allowed; the message names file and key.
+    """
+    stored = _read_file(paths.config_file)
+    values = {}
+    for setting in SETTINGS:
+        places: list[tuple[object, str]] = [(env.get(setting.variable) or None, setting.variable)]
+        if repository and setting.is_repository_level:
+            places.append((repository.get(setting.git_key), f"git config {setting.git_key}"))
+        places.append((stored.pop(setting.name, None), f"{paths.config_file}: {setting.name}"))
+        values[setting.name] = _first(setting, places)
+    if stored:
+        key = next(iter(stored))
+        raise ConfigError(f"{paths.config_file}: unknown key {key!r}", f"agent-tracker config unset {key}")
+    path = values["databasePath"]
+    chosen = os.path.join(paths.home, str(path.value)) if path.value else paths.default_database
+    return values | {"databasePath": path._replace(value=os.path.normpath(chosen))}
+
+
+def _first(setting: Setting, places: list[tuple[object, str]]) -> Value:
+    for raw, source in places:
+        if raw is not None:
+            return Value(setting.name, check_value(setting, raw, source), source)
+    return Value(setting.name, setting.default, "default")
+
+
+def check_value(setting: Setting, raw: object, source: str, hint: str = "") -> str | int:
+    """Return `raw` as the setting's typed value.
+
+    Args:
+        setting: What it is a value of.
+        raw: As it was found.
+        source: Where it was found; the error begins with it.
+        hint: What to do about it; unsetting it, if empty.
+
+    Raises:
+        ConfigError: It is not allowed.
+    """
+    try:
+        return setting.check(raw)
+    except ValueError as error:
+        raise ConfigError(f"{source} {error}", hint or f"agent-tracker config unset {setting.name}") from error
+
+
+def _read_file(path: str) -> dict[str, object]:
+    try:
+        with open(path, "rb") as file:
+            import tomllib  # noqa: PLC0415 -- 12 ms, needed only where the file is
+
+            return tomllib.load(file)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}", "check its permissions") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}", f"edit {path}") from error
+
+
+def write_value(paths: UserPaths, setting: Setting, raw: str) -> str | int:
+    """Set a value in the user's file, whose comments and order are kept, and return it as it is understood.
+
+    Raises:
+        ConfigError: The value is not allowed, or the file cannot be read or written.
+    """
+    value = check_value(setting, raw, setting.name, f"the default is {setting.default or paths.default_database}")
+    _edit(paths.config_file, setting.name, value)
+    return value
+
+
+def unset_value(paths: UserPaths, name: str) -> bool:
+    """Take a key out of the user's file; False where it was not there.
+
+    Raises:
+        ConfigError: The file cannot be read or written.
+    """
+    return _edit(paths.config_file, name, None)
+
+
+def _edit(path: str, key: str, value: str | int | None) -> bool:
+    import tomlkit  # noqa: PLC0415 -- only for writing
+    from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            document = tomlkit.load(file)
+    except FileNotFoundError:
+        document = tomlkit.document()
+    except (OSError, ValueError, TOMLKitError) as error:
+        raise ConfigError(f"cannot read {path}: {error}", f"edit {path}") from error
+    was_there = key in document
+    if value is not None:
+        document[key] = value
+    elif was_there:
+        del document[key]
+    try:
+        replace_file(path, tomlkit.dumps(document))
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}", "check the directory's permissions") from error
+    return was_there

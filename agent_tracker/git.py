@@ -1,0 +1,244 @@
+"""Git, by its own executable.
+
+Owns asking git. Never writes to a repository's history, and never lets a hook's GIT_* variables reach a question about
+another repository.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from agent_tracker.errors import GitError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = [
+    "CommitObject",
+    "changed_lines",
+    "config_get",
+    "config_set",
+    "read_commits",
+    "resolve_commit",
+    "run",
+]
+
+BATCH = 200
+"""Requests written before their answers are read: 200 oids fit in the smallest pipe buffer (16 KiB)."""
+
+
+class CommitObject(NamedTuple):
+    """What a commit object says. Times are Unix seconds; `author` and `committer` are `Name <mail>`."""
+
+    parents: tuple[bytes, ...]
+    author: str
+    committer: str
+    committed_at: int
+    message: str
+
+
+def clean_environment() -> dict[str, str]:
+    """Return this process's environment without what a hook's git has set, and without network or prompts."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return env | {"GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+
+
+def run(argv: Sequence[str], *, cwd: str, stdin: bytes = b"", timeout_s: float = 60) -> bytes:
+    """Return what `git argv` prints, run in `cwd` in a clean environment.
+
+    Raises:
+        GitError: It failed, timed out, or git is not installed.
+    """
+    import subprocess  # noqa: PLC0415 -- 9 ms that a flush on push need not pay
+
+    try:
+        done = subprocess.run(
+            ["git", *argv],
+            cwd=cwd,
+            input=stdin,
+            capture_output=True,
+            env=clean_environment(),
+            timeout=timeout_s,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise GitError(f"cannot run git in {cwd}: {error.strerror}", "install git 2.30 or newer") from error
+    except subprocess.TimeoutExpired as error:
+        raise GitError(f"git {argv[0]} took longer than {timeout_s:g} s in {cwd}") from error
+    if done.returncode:
+        stderr = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise GitError(f"git {argv[0]} failed in {cwd}: {stderr[-1] if stderr else f'exit {done.returncode}'}")
+    return done.stdout
+
+
+def config_get(key: str, *, cwd: str) -> str:
+    """Return a value of git's configuration as it is in force in `cwd`, empty where it is not set."""
+    try:
+        return run(["config", "--get", key], cwd=cwd).decode("utf-8", "surrogateescape").rstrip("\n")
+    except GitError:
+        return ""
+
+
+def config_set(key: str, value: str, *, cwd: str) -> None:
+    """Set `key` in the repository's own configuration; an empty value takes it out."""
+    if value:
+        run(["config", "--local", key, value], cwd=cwd)
+    elif config_get(key, cwd=cwd):
+        run(["config", "--local", "--unset-all", key], cwd=cwd)
+
+
+def resolve_commit(revision: str, *, git_dir: str) -> bytes:
+    """Return the oid of the commit that `revision` names in the worktree of `git_dir`.
+
+    Raises:
+        GitError: It names none.
+    """
+    try:
+        argv = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"]
+        out = run([f"--git-dir={git_dir}", *argv], cwd=git_dir)
+    except GitError as error:
+        raise GitError(f"no commit {revision!r} in {git_dir}", "git log --oneline shows what there is") from error
+    return bytes.fromhex(out.decode().strip())
+
+
+def read_commits(common_dir: str, oids: Iterable[bytes]) -> dict[bytes, CommitObject]:
+    """Return the commit objects of `oids`; those that git no longer has are left out.
+
+    One `git cat-file --batch` for all, started without the subprocess module where the platform allows.
+    """
+    wanted = list(dict.fromkeys(oids))
+    if not wanted:
+        return {}
+    found = {}
+    with _Batch(common_dir) as batch:
+        for start in range(0, len(wanted), BATCH):
+            chunk = wanted[start : start + BATCH]
+            batch.request(chunk)
+            for oid in chunk:
+                kind, body = batch.answer()
+                if kind == b"commit":
+                    found[oid] = _parse_commit(body)
+    return found
+
+
+class _Batch:
+    """A `git cat-file --batch` process: requests in, objects out."""
+
+    def __init__(self, common_dir: str) -> None:
+        argv = ["git", f"--git-dir={common_dir}", "cat-file", "--batch"]
+        to_child, self._requests = os.pipe()
+        answers, from_child = os.pipe()
+        try:
+            self._pid = _spawn(argv, to_child, from_child)
+        except OSError as error:
+            os.close(self._requests)
+            os.close(answers)
+            raise GitError(f"cannot run git: {error.strerror}", "install git 2.30 or newer") from error
+        finally:
+            os.close(to_child)
+            os.close(from_child)
+        self._answers = os.fdopen(answers, "rb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._requests)
+        self._answers.close()
+        os.waitpid(self._pid, 0)
+
+    def request(self, oids: Sequence[bytes]) -> None:
+        try:
+            os.write(self._requests, b"".join(b"%s\n" % oid.hex().encode() for oid in oids))
+        except BrokenPipeError as error:
+            raise GitError("git cat-file ended early", "git fsck") from error
+
+    def answer(self) -> tuple[bytes, bytes]:
+        header = self._answers.readline().split()
+        if len(header) < 2:  # noqa: PLR2004 -- oid and type, or oid and "missing"
+            raise GitError("git cat-file ended early", "git fsck")
+        if len(header) == 2:  # noqa: PLR2004 -- "<oid> missing"
+            return header[1], b""
+        body = self._answers.read(int(header[2]))
+        self._answers.read(1)
+        return header[1], body
+
+
+def _spawn(argv: list[str], stdin: int, stdout: int) -> int:
+    if hasattr(os, "posix_spawnp"):
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        try:
+            actions = [(os.POSIX_SPAWN_DUP2, stdin, 0), (os.POSIX_SPAWN_DUP2, stdout, 1)]
+            actions.append((os.POSIX_SPAWN_DUP2, devnull, 2))
+            return os.posix_spawnp(argv[0], argv, clean_environment(), file_actions=actions)
+        finally:
+            os.close(devnull)
+    import subprocess  # noqa: PLC0415 -- Windows only
+
+    return subprocess.Popen(argv, stdin=stdin, stdout=stdout, stderr=subprocess.DEVNULL, env=clean_environment()).pid
+
+
+def _parse_commit(body: bytes) -> CommitObject:
+    head, _, message = body.partition(b"\n\n")
+    parents, people = [], {b"author": (b"", 0), b"committer": (b"", 0)}
+    encoding = "utf-8"
+    for line in head.split(b"\n"):
+        name, _, value = line.partition(b" ")
+        if name == b"parent":
+            parents.append(bytes.fromhex(value.decode("ascii", "replace")))
+        elif name in people:
+            people[name] = _parse_person(value)
+        elif name == b"encoding":
+            encoding = value.decode("ascii", "replace")
+    return CommitObject(
+        tuple(parents),
+        _decode(people[b"author"][0], encoding),
+        _decode(people[b"committer"][0], encoding),
+        people[b"committer"][1],
+        _decode(message, encoding),
+    )
+
+
+def _parse_person(value: bytes) -> tuple[bytes, int]:
+    person, _, when = value.rpartition(b"> ")
+    seconds = when.split(b" ", 1)[0]
+    try:
+        return person + b">", min(max(int(seconds), 0), (1 << 40) - 1)
+    except ValueError:
+        return person + b">", 0
+
+
+def _decode(text: bytes, encoding: str) -> str:
+    try:
+        return text.decode(encoding)
+    except (UnicodeDecodeError, LookupError):
+        return text.decode("utf-8", "replace")
+
+
+def changed_lines(common_dir: str, pairs: Sequence[tuple[bytes, bytes | None]], *, timeout_s: float) -> list[int]:
+    """Return how many lines each pair changes, added and deleted together, binary files not counted.
+
+    Args:
+        pairs: (commit, base); without a base, the commit's own first parent.
+        timeout_s: For all of them.
+
+    Raises:
+        GitError: Git failed or took too long.
+
+    Source: git-diff-tree(1), --stdin and --numstat.
+    """
+    lines = [f"{new.hex()} {base.hex()}" if base else new.hex() for new, base in pairs]
+    argv = ["--git-dir=" + common_dir, "diff-tree", "--stdin", "--always", "--root", "-r", "-M", "--numstat"]
+    argv += ["--no-ext-diff", "--no-textconv"]
+    out = run(argv, cwd=common_dir, stdin="".join(f"{line}\n" for line in lines).encode(), timeout_s=timeout_s)
+    totals: list[int] = []
+    for line in out.splitlines():
+        added, mark, rest = line.partition(b"\t")
+        if not mark:
+            totals.append(0)
+        else:
+            totals[-1] += sum(int(n) for n in (added, rest.partition(b"\t")[0]) if n.isdigit())
+    if len(totals) != len(pairs):
+        raise GitError(f"git diff-tree answered {len(totals)} of {len(pairs)} questions in {common_dir}", "git fsck")
+    return totals

@@ -1,0 +1,114 @@
+"""HEAD's reflog: every commit-making command writes it, whether a hook runs or not.
+
+Owns reading the file from a position and telling which entries made a commit. Never writes it.
+
+Source: the messages of git 2.39's builtin/commit.c, sequencer.c, builtin/merge.c, builtin/am.c and builtin/pull.c.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from agent_tracker.records import ReflogPosition
+
+__all__ = ["Entry", "operation_of", "position_of", "read_entries", "reflog_path"]
+
+MAX_BYTES = 1 << 28
+_BY_COMMIT = {
+    "": "commit",
+    " (initial)": "initial",
+    " (amend)": "amend",
+    " (merge)": "merge",
+    " (cherry-pick)": "cherry-pick",
+}
+_REBASE_STEPS = ("pick", "reword", "edit", "squash", "fixup", "continue", "merge")
+
+
+class Entry(NamedTuple):
+    """One entry that made a commit: what HEAD was before and after, and how it was made."""
+
+    old: bytes
+    new: bytes
+    operation: str
+
+
+def reflog_path(git_dir: str) -> str:
+    """Return where the HEAD reflog of a worktree lies."""
+    return os.path.join(git_dir, "logs", "HEAD")
+
+
+def operation_of(message: str) -> str | None:
+    """Return how an entry with this message made a commit, None if it made none (or only moved HEAD)."""
+    action, colon, rest = message.partition(": ")
+    if not colon:
+        return None
+    if action.startswith("commit"):
+        return _BY_COMMIT.get(action[len("commit") :])
+    if action in {"cherry-pick", "revert", "am"}:
+        return action
+    if action.startswith(("rebase", "pull")) and action.endswith(")"):
+        step = action[action.rfind("(") + 1 : -1]
+        return "rebase" if step in _REBASE_STEPS else None
+    if action.startswith(("merge ", "pull")) and rest.startswith(("Merge made by", "In-index merge")):
+        return "merge"
+    return None
+
+
+def read_entries(git_dir: str, position: ReflogPosition | None) -> tuple[list[Entry], ReflogPosition]:
+    """Return the commit-making entries behind `position`, oldest first, and the position behind the last whole line.
+
+    Where the file is no longer what it was (expired, rewritten), reading goes on behind the entry that `position`
+    names, and where that is gone too, from the beginning: a commit that is known already is known by its oid.
+    """
+    data = _read(reflog_path(git_dir))
+    end = data.rfind(b"\n") + 1
+    start = _start(data, position) if position else 0
+    entries = []
+    for line in data[start:end].split(b"\n"):
+        entry = _parse(line)
+        if entry:
+            entries.append(entry)
+    return entries, ReflogPosition(end, _last_oid(data, end))
+
+
+def position_of(git_dir: str) -> ReflogPosition:
+    """Return the position behind everything that is in the reflog now."""
+    data = _read(reflog_path(git_dir))
+    end = data.rfind(b"\n") + 1
+    return ReflogPosition(end, _last_oid(data, end))
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(MAX_BYTES)
+    except OSError:
+        return b""
+
+
+def _start(data: bytes, position: ReflogPosition) -> int:
+    if not position.offset or not position.last_oid:
+        return 0
+    if data[position.offset - 1 : position.offset] == b"\n" and _last_oid(data, position.offset) == position.last_oid:
+        return position.offset
+    found = data.rfind(b" " + position.last_oid.encode() + b" ")
+    return data.find(b"\n", found) + 1 if found >= 0 else 0
+
+
+def _last_oid(data: bytes, end: int) -> str:
+    line = data[data.rfind(b"\n", 0, max(end - 1, 0)) + 1 : end]
+    fields = line.split(b" ", 2)
+    return fields[1].decode("ascii", "replace") if len(fields) == 3 else ""  # noqa: PLR2004 -- old, new, the rest
+
+
+def _parse(line: bytes) -> Entry | None:
+    head, _, message = line.partition(b"\t")
+    fields = head.split(b" ", 2)
+    operation = operation_of(message.decode("utf-8", "replace"))
+    if operation is None or len(fields) < 3:  # noqa: PLR2004 -- old, new, who and when
+        return None
+    try:
+        return Entry(bytes.fromhex(fields[0].decode()), bytes.fromhex(fields[1].decode()), operation)
+    except ValueError:
+        return None

@@ -1,0 +1,118 @@
+"""Finding a repository, its worktrees and its common directory, without starting git.
+
+Owns reading `.git`, gitfiles and `commondir` as git does. Never runs git and never imports what a flush with nothing
+to do can go without.
+"""
+
+from __future__ import annotations
+
+import os
+
+from agent_tracker.errors import GitError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["Repository", "find_repository", "repository_at", "worktrees"]
+
+
+class Repository:
+    """One worktree of a repository: its git directory, the common directory, and the top of its work tree."""
+
+    __slots__ = ("common_dir", "git_dir", "work_tree")
+
+    def __init__(self, git_dir: str, common_dir: str, work_tree: str) -> None:
+        self.git_dir = git_dir
+        self.common_dir = common_dir
+        self.work_tree = work_tree
+
+    @property
+    def main_path(self) -> str:
+        """The path by which a person knows the repository: its main work tree."""
+        parent, name = os.path.split(self.common_dir)
+        return parent if name == ".git" else self.work_tree
+
+
+def find_repository(start: str, env: Mapping[str, str]) -> Repository:
+    """Return the repository that `start` is in, found as git finds it: GIT_DIR, else `.git` here or in a parent.
+
+    Raises:
+        GitError: There is none, or it is bare.
+    """
+    named = env.get("GIT_DIR", "")
+    if named:
+        git_dir = _follow_gitfile(os.path.join(start, named))
+        work_tree = os.path.join(start, env.get("GIT_WORK_TREE", "."))
+        return _repository(git_dir, work_tree)
+    directory = os.path.abspath(start)
+    while True:
+        candidate = os.path.join(directory, ".git")
+        if os.path.lexists(candidate) and (git_dir := _follow_gitfile(candidate)):
+            return _repository(git_dir, directory)
+        if _is_git_dir(directory):
+            inside = os.path.basename(directory) == ".git"
+            return _repository(directory, os.path.dirname(directory) if inside else "")
+        parent = os.path.dirname(directory)
+        if parent == directory:
+            raise GitError(f"not a git repository: {start}", "cd into a repository, or: git init")
+        directory = parent
+
+
+def _repository(git_dir: str, work_tree: str) -> Repository:
+    if not _is_git_dir(git_dir):
+        raise GitError(f"not a git repository: {git_dir}", "cd into a repository, or: git init")
+    if not work_tree:
+        raise GitError(
+            f"a bare repository has no commits made in it: {git_dir}", "run this in a clone with a work tree"
+        )
+    git_dir = os.path.abspath(git_dir)
+    return Repository(git_dir, _common_dir(git_dir), os.path.abspath(work_tree))
+
+
+def _is_git_dir(path: str) -> bool:
+    return os.path.lexists(os.path.join(path, "HEAD")) and (
+        os.path.isdir(os.path.join(path, "objects")) or os.path.isfile(os.path.join(path, "commondir"))
+    )
+
+
+def _common_dir(git_dir: str) -> str:
+    try:
+        relative = _read_line(os.path.join(git_dir, "commondir"))
+    except FileNotFoundError:
+        return git_dir
+    return os.path.normpath(os.path.join(git_dir, relative))
+
+
+def _follow_gitfile(path: str) -> str:
+    if not os.path.isfile(path):
+        return path
+    line = _read_line(path)
+    target = line.removeprefix("gitdir: ")
+    return os.path.normpath(os.path.join(os.path.dirname(path), target)) if target != line else ""
+
+
+def _read_line(path: str) -> str:
+    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        return file.readline().rstrip("\n")
+
+
+def worktrees(common_dir: str) -> Iterator[tuple[str, str]]:
+    """Yield (name, git directory) of each worktree: `.` for the main one, else its name under `worktrees/`."""
+    yield ".", common_dir
+    linked = os.path.join(common_dir, "worktrees")
+    try:
+        names = sorted(os.listdir(linked))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for name in names:
+        yield name, os.path.join(linked, name)
+
+
+def repository_at(git_dir: str) -> Repository:
+    """Return the repository of a git directory, as a hook is told it.
+
+    Raises:
+        GitError: It is none.
+    """
+    return _repository(_follow_gitfile(git_dir), os.path.dirname(os.path.abspath(git_dir)))

@@ -1,0 +1,70 @@
+"""Whether a repository has anything to flush, told from file sizes alone.
+
+Owns the `settled` file, a hint that a flush leaves behind: what every input looked like when all of it was in the
+database. Never a reason to lose anything: where it does not match to the letter, the flush is done.
+"""
+
+from __future__ import annotations
+
+import os
+
+from agent_tracker.paths import RepositoryPaths
+from agent_tracker.repository import worktrees
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent_tracker.paths import UserPaths
+    from agent_tracker.repository import Repository
+
+__all__ = ["is_settled", "look"]
+
+FILE = "settled"
+
+
+def look(paths: UserPaths, env: Mapping[str, str], repository: Repository, database: str) -> str:
+    """Return what all inputs of a flush look like now: configuration, database, both spools, the reflogs."""
+    lines = [database, env.get("AGENT_TRACKER_DATABASE_PATH", ""), _file(paths.config_file), _identity(database)]
+    for directory in (paths.spool_dir, RepositoryPaths(repository.common_dir).spool_dir):
+        lines += _spool(directory)
+    for name, git_dir in worktrees(repository.common_dir):
+        lines.append(f"{name} {_file(os.path.join(git_dir, 'logs', 'HEAD'))}")
+    return "\n".join(lines)
+
+
+def is_settled(paths: UserPaths, env: Mapping[str, str], repository: Repository) -> bool:
+    """Tell whether nothing has changed since the last flush left everything in the database."""
+    try:
+        path = os.path.join(RepositoryPaths(repository.common_dir).spool_dir, FILE)
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            then = file.read()
+        database = then.partition("\n")[0]
+        return os.path.exists(database) and then == look(paths, env, repository, database)
+    except OSError:
+        return False
+
+
+def _file(path: str) -> str:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return "-"
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
+
+
+def _identity(path: str) -> str:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return "-"
+    return f"{status.st_dev} {status.st_ino}"
+
+
+def _spool(directory: str) -> list[str]:
+    try:
+        with os.scandir(directory) as entries:
+            files = [e for e in entries if e.name == "spool" or e.name.startswith("seg-")]
+            return sorted(f"{e.name} {e.stat(follow_symlinks=False).st_size}" for e in files)
+    except OSError:
+        return ["-"]
