@@ -1,0 +1,273 @@
+"""The central database: one LMDB environment in one file.
+
+Owns opening, creating, locking, and turning every lmdb error into ours. Never lets a handle outlive its block: an
+environment may be open once a process and must not cross a fork. What lies in it is `tables`.
+
+A database that is not ours is never written to. Ours is created aside and renamed in, so that a kill leaves no
+half-made file, and its lock file is allocated before LMDB maps it, so that a full disk is an error and not a signal.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from agent_tracker.errors import SchemaError, StoreError, StoreFullError
+from agent_tracker.locking import LockTimeoutError, locked
+from agent_tracker.tables import TABLES, Snapshot, Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["SCHEMA_VERSION", "FileKind", "Location", "Store", "classify", "locate"]
+
+SCHEMA_VERSION = "1"
+"""1: the first layout."""
+
+LOCK_FILE_BYTES = 8192
+S = TypeVar("S", bound=Snapshot)
+_MAGIC = b"\xde\xc0\xef\xbe"
+_OURS_OFFSET, _LMDB_JS_OFFSET = 16, 24
+
+
+class FileKind(NamedTuple):
+    """What lies at a database's path: one of `absent`, `lmdb`, `lmdb-js`, `foreign`, and words for a person."""
+
+    kind: str
+    detail: str
+
+
+class Location(NamedTuple):
+    """Where the database is. `avoided` is the foreign file it makes way for, else empty."""
+
+    path: str
+    avoided: str
+
+
+def classify(path: str) -> FileKind:
+    """Tell what is at `path` without opening it as a database.
+
+    Raises:
+        StoreError: It is a directory or special file, or cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise StoreError(
+                    f"the database path is not a regular file: {path}", "agent-tracker config unset databasePath"
+                )
+            head = file.read(40)
+    except FileNotFoundError:
+        return FileKind("absent", "nothing there yet")
+    except IsADirectoryError as error:
+        raise StoreError(
+            f"the database path is a directory: {path}", "name a file: agent-tracker config set databasePath FILE"
+        ) from error
+    except NotADirectoryError as error:
+        raise StoreError(
+            f"the database path leads through a file: {path}", "agent-tracker config set databasePath FILE"
+        ) from error
+    except OSError as error:
+        raise StoreError(f"cannot read the database {path}: {error.strerror}", "check its permissions") from error
+    if not head:
+        return FileKind("absent", "an empty file")
+    if head[_OURS_OFFSET : _OURS_OFFSET + 4] == _MAGIC:
+        return FileKind("lmdb", "an LMDB database")
+    if head[_LMDB_JS_OFFSET : _LMDB_JS_OFFSET + 4] == _MAGIC:
+        return FileKind("lmdb-js", "a database of the OpenCode plugin (lmdb-js)")
+    return FileKind("foreign", "no LMDB database")
+
+
+def locate(path: str) -> Location:
+    """Return where the database really is: beside an lmdb-js file at that path, which stays untouched.
+
+    Raises:
+        StoreError: What is there can be no database.
+    """
+    if classify(path).kind != "lmdb-js":
+        return Location(path, "")
+    stem, extension = os.path.splitext(path)
+    return Location(f"{stem}-2{extension}", path)
+
+
+class Store:
+    """The database at one path, opened for a block at a time.
+
+    Args:
+        path: Absolute; its directory is made when the database is.
+        size_bytes: How large it may grow.
+    """
+
+    def __init__(self, path: str, size_bytes: int) -> None:
+        self.path = path
+        self.size_bytes = size_bytes
+
+    def exists(self) -> bool:
+        """Tell whether the database is there.
+
+        Raises:
+            StoreError: Something else is at its path.
+        """
+        kind, detail = classify(self.path)
+        if kind in {"foreign", "lmdb-js"}:
+            raise StoreError(
+                f"not our database, left alone: {self.path} is {detail}", "agent-tracker config set databasePath FILE"
+            )
+        return kind == "lmdb"
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot | None]:
+        """Yield typed reads as of now, without any lock; None where there is no database yet.
+
+        Raises:
+            StoreError: The database cannot be opened or a record is damaged.
+        """
+        if not self.exists():
+            yield None
+            return
+        with self._environment(readonly=True) as env, _translated(self.path):
+            handles = _open_tables(env, create=False)
+            with env.begin() as txn:
+                yield _checked(Snapshot(txn, handles), self.path)
+
+    @contextmanager
+    def writer(self, *, timeout_s: float) -> Iterator[Writer]:
+        """Yield one write transaction, committed and synced at the end of the block, dropped on any exception.
+
+        Args:
+            timeout_s: How long to wait for another process that writes.
+
+        Raises:
+            StoreFullError: The database reached its size.
+            StoreError: It is locked, cannot be opened, or cannot be written.
+        """
+        self._make_directory()
+        lock_path = self.path + ".write"
+        try:
+            with locked(lock_path, timeout_s=timeout_s):
+                if not self.exists():
+                    self._create()
+                with self._environment(readonly=False) as env, _translated(self.path):
+                    handles = _open_tables(env, create=False)
+                    with env.begin(write=True) as txn:
+                        yield _checked(Writer(txn, handles), self.path)
+        except LockTimeoutError as error:
+            raise StoreError(
+                f"the database is being written by another process: {self.path}", "try again: agent-tracker flush"
+            ) from error
+        except OSError as error:
+            raise StoreError(
+                f"cannot write the database {self.path}: {error.strerror}",
+                "check the path's permissions, or: agent-tracker config set databasePath FILE",
+            ) from error
+
+    def _make_directory(self) -> None:
+        directory = os.path.dirname(self.path)
+        try:
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"cannot create the database's directory {directory}: {error.strerror}",
+                "agent-tracker config set databasePath FILE",
+            ) from error
+
+    def _create(self) -> None:
+        aside = f"{self.path}.{os.getpid()}.new"
+        try:
+            with self._environment(readonly=False, path=aside) as env, _translated(aside):
+                handles = _open_tables(env, create=True)
+                with env.begin(write=True) as txn:
+                    Writer(txn, handles).set_schema_version(SCHEMA_VERSION)
+            os.replace(aside, self.path)
+        finally:
+            for leftover in (aside, aside + "-lock"):
+                _unlink(leftover)
+
+    @contextmanager
+    def _environment(self, *, readonly: bool, path: str = "") -> Iterator[Any]:
+        import lmdb  # noqa: PLC0415 -- the only importer, and lazily: a flush with nothing to do never needs it
+
+        path = path or self.path
+        can_lock = _allocate_lock_file(path + "-lock", required=not readonly)
+        with _translated(path):
+            env = lmdb.open(
+                path,
+                map_size=self.size_bytes,
+                subdir=False,
+                readonly=readonly,
+                create=not readonly,
+                lock=can_lock,
+                max_dbs=len(TABLES) + 8,
+                mode=0o600,
+                readahead=False,
+            )
+        try:
+            if not readonly:
+                with _translated(path):
+                    env.reader_check()
+            yield env
+        finally:
+            env.close()
+
+
+def _checked(snapshot: S, path: str) -> S:
+    version = snapshot.schema_version()
+    if version != SCHEMA_VERSION:
+        found = f"version {version[:20]}" if version else "not agent-tracker's"
+        raise SchemaError(
+            f"the database {path} is {found}; this program knows version {SCHEMA_VERSION}",
+            "upgrade agent-tracker, or set another databasePath",
+        )
+    return snapshot
+
+
+def _open_tables(env: Any, *, create: bool) -> dict[str, Any]:
+    return {name: env.open_db(name.encode(), create=create) for name in TABLES}
+
+
+def _allocate_lock_file(path: str, *, required: bool) -> bool:
+    """Give LMDB's lock file its blocks: a sparse one on a full disk kills the process that maps it."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    except OSError:
+        if required:
+            raise
+        return False
+    try:
+        if hasattr(os, "posix_fallocate") and os.fstat(descriptor).st_size < LOCK_FILE_BYTES:
+            os.posix_fallocate(descriptor, 0, LOCK_FILE_BYTES)
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+
+
+@contextmanager
+def _translated(path: str) -> Iterator[None]:
+    import lmdb  # noqa: PLC0415 -- as above
+
+    try:
+        yield
+    except lmdb.MapFullError as error:
+        raise StoreFullError(
+            f"the database is full: {path}", "agent-tracker config set maxDatabaseSize BYTES (up to 2 GB)"
+        ) from error
+    except (lmdb.InvalidError, lmdb.VersionMismatchError) as error:
+        raise SchemaError(
+            f"not a database of ours, or of a newer format, left alone: {path}",
+            "agent-tracker config set databasePath FILE",
+        ) from error
+    except lmdb.NotFoundError as error:
+        raise SchemaError(
+            f"not agent-tracker's database, left alone: {path}", "agent-tracker config set databasePath FILE"
+        ) from error
+    except lmdb.Error as error:
+        raise StoreError(f"cannot use the database {path}: {error}", "agent-tracker verify") from error

@@ -1,0 +1,470 @@
+"""What lies where in the store, and reading and writing it inside one transaction.
+
+Owns the key layout and the checksums. Never opens the database and never decides what a fact means to a standing.
+
+Every value is the body as `packing` has it, then `crc32(table, key, body)` in four bytes, little endian. The indexes
+(`.project`, `.agent`, `events.rewrite`) have keys alone, which `verify` derives anew.
+
+======================  ==========================================  ==================================================
+sub-database            key                                         value
+======================  ==========================================  ==================================================
+schema                  name                                        text
+commits                 sequence (4 bytes, big endian)              commit fact; the order is the order of arrival
+commits.oid             oid                                         what is derived: sequence, status, credits
+commits.project         project (4) committed_at (5) sequence (4)   empty: a project's commits by time
+commits.agent           agent (4) committed_at (5) sequence (4)     empty: the counted commits an agent has credit for
+agents                  agent id                                    registration and standing
+events                  event id (`packing.event_key`)              rewrite, state, credit, registration facts
+events.rewrite          new oid, old oid                            empty: what a commit was rewritten from
+marks                   number (4)                                  interned identity marks
+marks.number            marks (or their digest, if long)            number
+projects                number (4)                                  project fact
+spools                  `s` segment · `r` worktree                  bytes applied · reflog position
+======================  ==========================================  ==================================================
+
+The other kinds of DESIGN (communication, retrospectives, ...) have their sub-database from the start, so that a store
+never needs a migration to gain one.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from agent_tracker import packing
+from agent_tracker.errors import StoreError
+from agent_tracker.packing import FIRST_AGENT, NOBODY, PERSON
+from agent_tracker.records import (
+    COUNTED,
+    HUMAN,
+    UNCLAIMED,
+    Agent,
+    Commit,
+    CommitState,
+    Credits,
+    Marks,
+    ProjectFact,
+    ReflogPosition,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["TABLES", "Snapshot", "Writer"]
+
+TABLES = (
+    "schema",
+    "commits",
+    "commits.oid",
+    "commits.project",
+    "commits.agent",
+    "agents",
+    "events",
+    "events.rewrite",
+    "marks",
+    "marks.number",
+    "projects",
+    "spools",
+    "communication",
+    "retrospectives",
+    "activities",
+    "sessions",
+    "messages",
+    "metrics",
+    "handovers",
+    "templates",
+    "outcomes",
+    "health",
+)
+INDEXES = frozenset({"commits.project", "commits.agent", "events.rewrite"})
+MAX_KEY_BYTES = 400
+MAX_TIME = (1 << 40) - 1
+
+_crc32 = zlib.crc32
+_RESIDUE = zlib.crc32(zlib.crc32(b"").to_bytes(4, "little"))
+"""The CRC of anything that ends with its own CRC: one pass checks a value, without taking it apart."""
+_make_commit = Commit._make
+
+Handles = dict[str, Any]
+"""LMDB's handle of each sub-database, by name: lmdb itself is imported by `store` alone."""
+
+
+NewCommit = tuple[bytes, int, str, int, int, int, bytes, str, tuple[tuple[int, int], ...]]
+"""oid, project number, operation, marks number, committed_at, recorded_at, subject, status, credits by number."""
+
+
+class Table:
+    """One sub-database in one transaction, its values checked on the way out and sealed on the way in."""
+
+    def __init__(self, txn: Any, handle: Any, name: str) -> None:
+        self.name = name
+        self._txn = txn
+        self._handle = handle
+        self.seed = zlib.crc32(name.encode())
+        self._get = txn.get
+        self._is_index = name in INDEXES
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the value at `key`, or None.
+
+        Raises:
+            StoreError: Its checksum is wrong.
+        """
+        sealed = self._get(key, None, self._handle)
+        if sealed is None:
+            return None
+        if _crc32(sealed, _crc32(key, self.seed)) != _RESIDUE:
+            raise self._damage(key)
+        body: bytes = sealed[:-4]
+        return body
+
+    def opened(self, key: bytes, sealed: bytes) -> bytes:
+        """Return the body of a sealed value.
+
+        Raises:
+            StoreError: Its checksum is wrong.
+        """
+        if _crc32(sealed, _crc32(key, self.seed)) != _RESIDUE:
+            raise self._damage(key)
+        body: bytes = sealed[:-4]
+        return body
+
+    def _damage(self, key: bytes) -> StoreError:
+        return StoreError(f"a damaged record in {self.name}: key {key.hex()[:80]}", "agent-tracker verify")
+
+    def sealed(self, key: bytes, body: bytes) -> bytes:
+        """Return `body` as it is stored at `key`."""
+        return body + _crc32(body, _crc32(key, self.seed)).to_bytes(4, "little")
+
+    def has(self, key: bytes) -> bool:
+        """Tell whether there is a record at `key`."""
+        return self._txn.get(key, None, self._handle) is not None
+
+    def put(self, key: bytes, body: bytes) -> None:
+        """Write one record, over what was there."""
+        self._txn.put(key, self.sealed(key, body), db=self._handle)
+
+    def mark(self, key: bytes) -> None:
+        """Write an index entry: a key alone."""
+        self._txn.put(key, b"", db=self._handle)
+
+    def put_many(self, items: Iterable[tuple[bytes, bytes]], *, append: bool = False) -> None:
+        """Write records already sealed; fast where they are sorted.
+
+        Args:
+            append: Every key is greater than all there are.
+        """
+        with self._txn.cursor(self._handle) as cursor:
+            cursor.putmulti(items, append=append)
+
+    def delete(self, key: bytes) -> None:
+        """Take a record out, if it is there."""
+        self._txn.delete(key, db=self._handle)
+
+    def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield (key, checked body) of the keys that begin with `prefix`, in their order."""
+        with self._txn.cursor(self._handle) as cursor:
+            found = cursor.set_range(prefix) if prefix else cursor.first()
+            while found:
+                key, value = cursor.item()
+                if not key.startswith(prefix):
+                    return
+                yield key, b"" if self._is_index else self.opened(key, value)
+                found = cursor.next()
+
+    def values(self) -> Iterator[bytes]:
+        """Yield every checked body, in the order of the keys."""
+        return (body for _, body in self.items())
+
+    def keys(self, prefix: bytes = b"", *, newest_first: bool = False) -> Iterator[bytes]:
+        """Yield the keys that begin with `prefix`, in their order or from the last one backwards."""
+        with self._txn.cursor(self._handle) as cursor:
+            found = (
+                _seek_last(cursor, prefix) if newest_first else cursor.set_range(prefix) if prefix else cursor.first()
+            )
+            while found:
+                key = cursor.key()
+                if not key.startswith(prefix):
+                    return
+                yield key
+                found = cursor.prev() if newest_first else cursor.next()
+
+    def count(self) -> int:
+        """Return how many records there are."""
+        return int(self._txn.stat(self._handle)["entries"])
+
+
+def _seek_last(cursor: Any, prefix: bytes) -> bool:
+    after = prefix + b"\xff" * 16
+    if cursor.set_range(after):
+        return bool(cursor.prev())
+    return bool(cursor.last())
+
+
+def number_key(number: int) -> bytes:
+    """Return a number as a key that sorts by it."""
+    return number.to_bytes(4, "big")
+
+
+def time_key(number: int, at: int, sequence: int) -> bytes:
+    """Return the key of an index by time: whose, when (Unix seconds, clamped to 40 bits), which commit."""
+    return number.to_bytes(4, "big") + min(max(at, 0), MAX_TIME).to_bytes(5, "big") + sequence.to_bytes(4, "big")
+
+
+class Snapshot:
+    """Typed reads inside one transaction; satisfies the `Facts` protocol of the views."""
+
+    def __init__(self, txn: Any, handles: Handles) -> None:
+        self._tables = {name: Table(txn, handles[name], name) for name in TABLES}
+        self._commits = self._tables["commits"]
+        self._states = self._tables["commits.oid"]
+        self._agents: dict[str, tuple[Agent, int]] | None = None
+        self._names: dict[int, str] = {}
+        self._whole: dict[tuple[tuple[int, int], ...], Credits] = {}
+        self._project_ids: dict[int, str] = {}
+        self._projects: dict[int, ProjectFact] | None = None
+
+    def table(self, name: str) -> Table:
+        """Return a sub-database by its name."""
+        return self._tables[name]
+
+    def schema_version(self) -> str:
+        """Return the version of the layout, empty where the store is new."""
+        value = self._tables["schema"].get(b"version")
+        return value.decode() if value else ""
+
+    # -- agents
+
+    def numbered_agents(self) -> dict[str, tuple[Agent, int]]:
+        """Return every agent and its number, by id; read once in a snapshot."""
+        if self._agents is None:
+            items = ((key.decode(), value) for key, value in self._tables["agents"].items())
+            self._agents = {agent_id: packing.unpack_agent(agent_id, value) for agent_id, value in items}
+        return self._agents
+
+    def agents(self) -> list[Agent]:
+        """Return every agent, in the order of the ids."""
+        return [agent for agent, _ in self.numbered_agents().values()]
+
+    def agent(self, agent_id: str) -> Agent | None:
+        """Return one agent."""
+        value = self._tables["agents"].get(agent_id.encode("utf-8", "surrogateescape"))
+        return None if value is None else packing.unpack_agent(agent_id, value)[0]
+
+    def _name(self, number: int) -> str:
+        name = self._names.get(number)
+        if name is None:
+            self._names = {number: agent_id for agent_id, (_, number) in self.numbered_agents().items()}
+            self._names |= {NOBODY: UNCLAIMED, PERSON: HUMAN}
+            name = self._names.get(number)
+            if name is None:
+                raise StoreError(
+                    f"a commit is credited to agent number {number}, which is not there", "agent-tracker verify"
+                )
+        return name
+
+    def _credits(self, shares: tuple[tuple[int, int], ...]) -> Credits:
+        credit = tuple((self._name(number), share) for number, share in shares)
+        if len(shares) == 1:
+            self._whole[shares] = credit
+        return credit
+
+    # -- projects
+
+    def numbered_projects(self) -> dict[int, ProjectFact]:
+        """Return every project by its number; read once in a snapshot."""
+        if self._projects is None:
+            items = self._tables["projects"].items()
+            self._projects = {int.from_bytes(key, "big"): packing.unpack_project(value) for key, value in items}
+        return self._projects
+
+    def projects(self) -> list[ProjectFact]:
+        """Return every project, in the order of arrival."""
+        return list(self.numbered_projects().values())
+
+    def joined_projects(self, project: str) -> list[int]:
+        """Return the numbers of a project and of those that share its root commit: its clones."""
+        numbered = self.numbered_projects()
+        roots = {fact.root for fact in numbered.values() if fact.id == project and fact.root}
+        return [number for number, fact in numbered.items() if fact.id == project or fact.root in roots]
+
+    # -- commits
+
+    def commit(self, oid: bytes) -> Commit | None:
+        """Return one commit with what is derived for it.
+
+        Raises:
+            StoreError: A record is damaged.
+        """
+        value = self._states.get(oid)
+        if value is None:
+            return None
+        sequence, status, shares = packing.unpack_commit_state(value)
+        return self._joined(sequence.to_bytes(4, "big"), status, shares)
+
+    def commit_state(self, oid: bytes) -> CommitState | None:
+        """Return only what is derived for a commit."""
+        value = self._states.get(oid)
+        if value is None:
+            return None
+        _, status, shares = packing.unpack_commit_state(value)
+        return CommitState(status, self._credits(shares))
+
+    def _joined(self, key: bytes, status: str, shares: tuple[tuple[int, int], ...]) -> Commit:
+        value = self._commits.get(key)
+        if value is None:
+            raise StoreError(f"commit number {key.hex()} is indexed but not there", "agent-tracker verify")
+        oid, project, operation, marks, committed_at, recorded_at, subject = packing.unpack_commit(value)
+        credit = self._whole.get(shares) or self._credits(shares)
+        name = self._project_ids.get(project) or self._project_id(project)
+        # One tuple made in C: a keyword call of nine fields takes as long as both look-ups.
+        return _make_commit((oid, name, operation, marks, committed_at, recorded_at, subject, status, credit))
+
+    def _project_id(self, number: int) -> str:
+        fact = self.numbered_projects().get(number)
+        if fact is None:
+            raise StoreError(f"project number {number} is referred to but not there", "agent-tracker verify")
+        self._project_ids[number] = fact.id
+        return fact.id
+
+    def marks(self, number: int) -> Marks:
+        """Return interned identity marks by their number."""
+        value = self._tables["marks"].get(number_key(number))
+        if value is None:
+            raise StoreError(f"marks number {number} are referred to but not there", "agent-tracker verify")
+        return packing.unpack_marks(value)
+
+    def commits(self, projects: Iterable[int] | None = None) -> Iterator[Commit]:
+        """Yield commits newest first, those of the given projects or all, whatever their status."""
+        numbers = list(self.numbered_projects()) if projects is None else list(projects)
+        table = self._tables["commits.project"]
+        streams = [table.keys(number_key(number), newest_first=True) for number in numbers]
+        for key in streams[0] if len(streams) == 1 else _merged(streams):
+            yield self._at(int.from_bytes(key[9:], "big"))
+
+    def _at(self, sequence: int) -> Commit:
+        value = self._commits.get(sequence.to_bytes(4, "big"))
+        if value is None:
+            raise StoreError(f"commit number {sequence} is indexed but not there", "agent-tracker verify")
+        oid: bytes = packing.unpack_commit(value)[0]
+        commit = self.commit(oid)
+        if commit is None:
+            raise StoreError(f"commit {oid.hex()} has no derived state", "agent-tracker verify")
+        return commit
+
+    # -- spools
+
+    def applied_size(self, segment: str) -> int | None:
+        """Return how many bytes of a segment were applied, None where it was never seen."""
+        value = self._tables["spools"].get(b"s" + segment.encode())
+        return None if value is None else int.from_bytes(value, "little")
+
+    def reflog_position(self, git_dir: str) -> ReflogPosition | None:
+        """Return how far the HEAD reflog in `git_dir` was read, None where it never was."""
+        value = self._tables["spools"].get(_worktree_key(git_dir))
+        if value is None:
+            return None
+        return ReflogPosition(int.from_bytes(value[:8], "little"), value[8:].decode())
+
+
+def _merged(streams: list[Iterator[bytes]]) -> Iterator[bytes]:
+    import heapq  # noqa: PLC0415 -- only where a project has clones
+
+    return heapq.merge(*streams, key=lambda key: key[4:], reverse=True)
+
+
+def _worktree_key(git_dir: str) -> bytes:
+    return b"r" + _bounded(git_dir.encode("utf-8", "surrogateescape"))
+
+
+def _bounded(key: bytes) -> bytes:
+    if len(key) <= MAX_KEY_BYTES:
+        return key
+    import hashlib  # noqa: PLC0415 -- long keys are rare
+
+    return b"\0" + hashlib.sha256(key).digest()
+
+
+class Writer(Snapshot):
+    """A write transaction: everything a snapshot reads, and typed writes."""
+
+    def set_schema_version(self, version: str) -> None:
+        """Record the version of the layout."""
+        self._tables["schema"].put(b"version", version.encode())
+
+    def put_agent(self, agent: Agent) -> int:
+        """Write an agent and return its number, a new one if it is new."""
+        agents = self.numbered_agents()
+        known = agents.get(agent.id)
+        number = known[1] if known else FIRST_AGENT + len(agents)
+        agents[agent.id] = (agent, number)
+        self._names[number] = agent.id
+        self._tables["agents"].put(agent.id.encode("utf-8", "surrogateescape"), packing.pack_agent(agent, number))
+        return number
+
+    def credit_number(self, agent: str) -> int:
+        """Return the number by which packed credits name an agent, UNCLAIMED or HUMAN."""
+        if agent == UNCLAIMED:
+            return NOBODY
+        return PERSON if agent == HUMAN else self.numbered_agents()[agent][1]
+
+    def put_project(self, fact: ProjectFact) -> int:
+        """Write a project and return its number, a new one if its id is new."""
+        projects = self.numbered_projects()
+        number = next((number for number, known in projects.items() if known.id == fact.id), len(projects) + 1)
+        projects[number] = fact
+        self._tables["projects"].put(number_key(number), packing.pack_project(fact))
+        return number
+
+    def intern_marks(self, marks: Marks) -> int:
+        """Return the number of these marks, storing them if they are new."""
+        blob = packing.pack_marks(marks)
+        key = _bounded(blob or b"\0")
+        known = self._tables["marks.number"].get(key)
+        if known is not None:
+            return int.from_bytes(known, "big")
+        number = self._tables["marks"].count() + 1
+        self._tables["marks"].put(number_key(number), blob)
+        self._tables["marks.number"].put(key, number_key(number))
+        return number
+
+    def put_new_commits(self, rows: Iterable[NewCommit]) -> None:
+        """Write commits that are not there yet, with their state and their place in the indexes.
+
+        Args:
+            rows: In the order of arrival. `committed_at` is in [0, 2**40).
+        """
+        facts, states, by_project, by_agent = [], [], [], []
+        fact_seed, state_seed = self._commits.seed, self._states.seed
+        pack_commit, pack_state = packing.pack_commit, packing.pack_commit_state
+        for sequence, (oid, project, operation, marks, committed_at, recorded_at, subject, status, shares) in enumerate(
+            rows, self._commits.count() + 1
+        ):
+            key = sequence.to_bytes(4, "big")
+            time_and_key = committed_at.to_bytes(5, "big") + key
+            body = pack_commit(oid, project, operation, marks, committed_at, recorded_at, subject)
+            facts.append((key, body + _crc32(body, _crc32(key, fact_seed)).to_bytes(4, "little")))
+            body = pack_state(sequence, status, shares)
+            states.append((oid, body + _crc32(body, _crc32(oid, state_seed)).to_bytes(4, "little")))
+            by_project.append((project.to_bytes(4, "big") + time_and_key, b""))
+            if status == COUNTED:
+                for agent, _ in shares:
+                    if agent >= FIRST_AGENT:
+                        by_agent.append((agent.to_bytes(4, "big") + time_and_key, b""))
+        self._commits.put_many(facts, append=True)
+        for table, items in (("commits.oid", states), ("commits.project", by_project), ("commits.agent", by_agent)):
+            items.sort()
+            self._tables[table].put_many(items)
+
+    def put_applied_size(self, segment: str, size: int) -> None:
+        """Record how many bytes of a segment are applied."""
+        self._tables["spools"].put(b"s" + segment.encode(), size.to_bytes(8, "little"))
+
+    def forget_segment(self, segment: str) -> None:
+        """Forget a segment that was deleted."""
+        self._tables["spools"].delete(b"s" + segment.encode())
+
+    def put_reflog_position(self, git_dir: str, position: ReflogPosition) -> None:
+        """Record how far a HEAD reflog was read."""
+        body = position.offset.to_bytes(8, "little") + position.last_oid.encode()
+        self._tables["spools"].put(_worktree_key(git_dir), body)
