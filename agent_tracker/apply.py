@@ -1,0 +1,379 @@
+"""Facts into the store, with everything that follows from them, inside one write transaction.
+
+Owns put-if-absent and keeping derived state equal to the fold of all facts. Never opens the store, never asks git.
+Applying a fact twice changes nothing; neither does the order in which facts arrive.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent_tracker import packing
+from agent_tracker.credit import Node, replay
+from agent_tracker.records import (
+    COUNTED,
+    HUMAN,
+    MICRO,
+    PROVISIONAL,
+    UNCLAIMED,
+    Agent,
+    AgentFact,
+    Commit,
+    CommitFact,
+    CommitState,
+    CreditFact,
+    Credits,
+    Fact,
+    Marks,
+    ProjectFact,
+    RewriteFact,
+    SightingFact,
+    StateFact,
+)
+from agent_tracker.registration import Identity, Roster, identify
+from agent_tracker.tables import time_key
+from agent_tracker.xp import COMMIT_MICRO, NEW_STANDING, standing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agent_tracker.tables import Snapshot, Writer
+
+__all__ = ["Applied", "Gain", "apply", "known_credits", "own_credits"]
+
+MAX_SUBJECT_BYTES = 300
+MAX_TIME_NS = (1 << 63) - 1
+
+
+Shares = tuple[tuple[int, int], ...]
+"""Credits by agents' numbers, as they are packed."""
+
+
+class Gain(NamedTuple):
+    """What one agent gained (or gave back) in one transaction."""
+
+    agent: str
+    commits: int
+    experience_micro: int
+
+
+class Applied(NamedTuple):
+    """What was new in one transaction. `unclaimed` are new commits of an agent that was named but gets no credit."""
+
+    commits: int
+    rewrites: int
+    registrations: int
+    corrections: int
+    gains: tuple[Gain, ...]
+    unclaimed: tuple[Identity, ...]
+
+
+def apply(writer: Writer, facts: Iterable[Fact], *, now: int) -> Applied:
+    """Store facts that are not there yet and bring all derived state up to date.
+
+    Args:
+        writer: The open write transaction; nothing shows before it commits.
+        facts: In any order; a commit's project must be among them or stored already.
+        now: Unix seconds, for `updated_at` alone.
+    """
+    return _Application(writer, now).run(list(facts))
+
+
+class _Application:
+    def __init__(self, writer: Writer, now: int) -> None:
+        self._writer = writer
+        self._now = now
+        self._events = writer.table("events")
+        self._states = writer.table("commits.oid")
+        self._deltas: dict[str, tuple[int, int]] = {}
+        self._owns: dict[tuple[int, int], tuple[Identity, Shares]] = {}
+        self._marks: dict[Marks, int] = {}
+        self._counted: dict[Credits, int] = {}
+        self._unclaimed: list[Identity] = []
+
+    def run(self, facts: list[Fact]) -> Applied:
+        for project in facts:
+            if isinstance(project, ProjectFact):
+                self._put_project(project)
+        changed = self._put_agents([fact for fact in facts if isinstance(fact, AgentFact | StateFact)])
+        self._roster = Roster(self._writer.agents())
+        touched = self._reidentified(changed)
+        rewrites = [f for f in facts if isinstance(f, RewriteFact) and self._put_event(f)]
+        corrections = [f for f in facts if isinstance(f, CreditFact) and self._put_event(f)]
+        touched.update(f.oid for f in facts if isinstance(f, SightingFact) and self._put_event(f))
+        touched.update(oid for rewrite in rewrites for oid in (rewrite.old, rewrite.new))
+        touched.update(correction.oid for correction in corrections)
+        commits = self._put_commits([fact for fact in facts if isinstance(fact, CommitFact)], touched)
+        self._derive(touched)
+        return Applied(
+            commits, len(rewrites), len(changed), len(corrections), self._write_standings(), tuple(self._unclaimed)
+        )
+
+    # -- projects, agents, events
+
+    def _put_project(self, fact: ProjectFact) -> None:
+        known = next((p for p in self._writer.projects() if p.id == fact.id), None)
+        if known is None:
+            self._writer.put_project(fact)
+        elif known.path != fact.path or (fact.root and not known.root):
+            self._writer.put_project(known._replace(path=fact.path, root=known.root or fact.root))
+
+    def _put_event(self, fact: packing.EventFact) -> bool:
+        key = packing.event_key(fact)
+        if self._events.has(key):
+            return False
+        self._events.put(key, packing.pack_event(fact))
+        if isinstance(fact, RewriteFact):
+            self._writer.table("events.rewrite").mark(fact.new + fact.old)
+        return True
+
+    def _put_agents(self, facts: list[AgentFact | StateFact]) -> set[str]:
+        """Return the ids of the agents whose registration or state is new."""
+        changed = {fact.id if isinstance(fact, AgentFact) else fact.agent for fact in facts if self._put_event(fact)}
+        known = self._writer.numbered_agents()
+        for agent_id in sorted(changed):
+            value = self._events.get(b"a" + agent_id.encode())
+            if value is not None:
+                registered = packing.unpack_event(b"a" + agent_id.encode(), value)
+                agent = registered_agent(self._writer, registered)  # type: ignore[arg-type]
+                earned = known[agent_id][0].standing if agent_id in known else NEW_STANDING
+                self._writer.put_agent(agent._replace(standing=earned, updated_at=self._now))
+        return changed
+
+    def _reidentified(self, changed: set[str]) -> set[bytes]:
+        """Return the commits that a new or changed agent may have made or lost."""
+        agents = self._writer.numbered_agents()
+        roster = Roster(agents[agent_id][0] for agent_id in changed if agent_id in agents)
+        if not roster.by_id:
+            return set()
+        interned = self._writer.table("marks").items()
+        relevant = {
+            int.from_bytes(key, "big") for key, value in interned if _is_about(packing.unpack_marks(value), roster)
+        }
+        touched: set[bytes] = set()
+        if relevant:
+            rows = map(packing.unpack_commit, self._writer.table("commits").values())
+            touched = {oid for oid, _, _, marks, *_ in rows if marks in relevant}
+        for key, value in self._events.items(b"c"):
+            fact = packing.unpack_event(key, value)
+            if isinstance(fact, CreditFact) and any(agent in changed for agent, _ in fact.credits):
+                touched.add(fact.oid)
+        for key, value in self._events.items(b"h"):
+            fact = packing.unpack_event(key, value)
+            if isinstance(fact, SightingFact) and _is_about(fact.marks, roster):
+                touched.add(fact.oid)
+        return touched
+
+    # -- commits
+
+    def _put_commits(self, facts: list[CommitFact], touched: set[bytes]) -> int:
+        """Store the new commits; those that no rewrite or correction touches are derived at once."""
+        has = self._states.has
+        fresh = [fact for fact in {fact.oid: fact for fact in facts}.values() if not has(fact.oid)]
+        if not fresh:
+            return 0
+        touched.update(self._touched_before(fresh))
+        project_numbers = {fact.id: number for number, fact in self._writer.numbered_projects().items()}
+        rows = []
+        for oid, project, operation, fact_marks, committed_at, recorded_at, subject in fresh:
+            marks = self._interned(fact_marks)
+            identity, shares = self._owns.get((marks, recorded_at)) or self._own(marks, recorded_at)
+            status = PROVISIONAL if operation == "rebase" else COUNTED
+            text = subject.encode("utf-8", "surrogateescape")
+            if len(text) > MAX_SUBJECT_BYTES:
+                text = text[:MAX_SUBJECT_BYTES].decode("utf-8", "ignore").encode()
+            rows.append(
+                (oid, project_numbers[project], operation, marks, committed_at, recorded_at, text, status, shares)
+            )
+            if status == COUNTED:
+                self._counted[identity.credits] = self._counted.get(identity.credits, 0) + 1
+            if identity.problem and oid not in touched:
+                self._unclaimed.append(identity)
+        self._writer.put_new_commits(rows)
+        for credits, count in self._counted.items():
+            self._add(credits, count)
+        return len(fresh)
+
+    def _interned(self, marks: Marks) -> int:
+        number = self._marks.get(marks)
+        if number is None:
+            number = self._marks[marks] = self._writer.intern_marks(marks)
+        return number
+
+    def _touched_before(self, fresh: list[CommitFact]) -> set[bytes]:
+        """Return those of the new commits that an event stored earlier is about."""
+        sources = self._writer.table("events.rewrite")
+        if not sources.count() and next(self._events.keys(b"c"), None) is None:
+            return set()
+        return {
+            fact.oid
+            for fact in fresh
+            if next(sources.keys(fact.oid), None) is not None
+            or next(self._events.keys(b"w" + fact.oid), None) is not None
+            or next(self._events.keys(b"c" + fact.oid), None) is not None
+            or self._events.has(b"h" + fact.oid)
+        }
+
+    def _own(self, marks: int, recorded_at: int) -> tuple[Identity, Shares]:
+        """Return whose a commit with these marks is by itself, and its credits by number."""
+        found = self._owns.get((marks, recorded_at))
+        if found is None:
+            identity = own_credits(self._writer.marks(marks), self._roster, recorded_at)
+            found = self._owns[marks, recorded_at] = (identity, self._numbered(identity.credits))
+        return found
+
+    def _numbered(self, credits: Credits) -> Shares:
+        return tuple([(self._writer.credit_number(agent), share) for agent, share in credits])
+
+    # -- derived state
+
+    def _derive(self, touched: set[bytes]) -> None:
+        """Replay the components of the touched commits and write what became different."""
+        done: set[bytes] = set()
+        for oid in sorted(touched):
+            if oid in done or not self._states.has(oid):
+                continue
+            component, rewrites = self._component(oid)
+            done.update(component)
+            nodes = {oid: self._node(commit) for oid, commit in component.items()}
+            for member, state in replay(nodes, rewrites).items():
+                if state != CommitState(component[member].status, component[member].credits):
+                    self._move(component[member], state)
+
+    def _component(self, oid: bytes) -> tuple[dict[bytes, Commit], list[RewriteFact]]:
+        commits: dict[bytes, Commit] = {}
+        rewrites: dict[tuple[bytes, bytes], RewriteFact] = {}
+        pending, met = [oid], {oid}
+        while pending:
+            current = pending.pop()
+            commit = self._writer.commit(current)
+            if commit is not None:
+                commits[current] = commit
+            for rewrite in self._rewrites_of(current):
+                rewrites[rewrite.old, rewrite.new] = rewrite
+                for other in (rewrite.old, rewrite.new):
+                    if other not in met:
+                        met.add(other)
+                        pending.append(other)
+        return commits, list(rewrites.values())
+
+    def _rewrites_of(self, oid: bytes) -> list[RewriteFact]:
+        found = [packing.unpack_event(key, value) for key, value in self._events.items(b"w" + oid)]
+        for pair in self._writer.table("events.rewrite").keys(oid):
+            key = b"w" + pair[len(oid) :] + oid
+            value = self._events.get(key)
+            if value is not None:
+                found.append(packing.unpack_event(key, value))
+        return [fact for fact in found if isinstance(fact, RewriteFact) and oid in (fact.old, fact.new)]
+
+    def _node(self, commit: Commit) -> Node:
+        sighting = sighting_of(self._writer, commit.oid)
+        if sighting is None:
+            own, _ = self._own(commit.marks, commit.recorded_at)
+        else:
+            own = own_credits(sighting.marks, self._roster, sighting.recorded_at)
+        return Node(commit.operation, own.credits, corrected_credits(self._writer, commit.oid, self._roster))
+
+    def _move(self, commit: Commit, state: CommitState) -> None:
+        """Write a commit's new state and take what it earned from where it was to where it is."""
+        value = self._states.get(commit.oid)
+        assert value is not None  # noqa: S101 -- the component was read from here
+        sequence = packing.unpack_commit_state(value)[0]
+        number_of = self._writer.credit_number
+        index = self._writer.table("commits.agent")
+        if commit.status == COUNTED:
+            self._add(commit.credits, -1)
+            for agent in agents_of(commit.credits):
+                index.delete(time_key(number_of(agent), commit.committed_at, sequence))
+        if state.status == COUNTED:
+            self._add(state.credits, 1)
+            for agent in agents_of(state.credits):
+                index.mark(time_key(number_of(agent), commit.committed_at, sequence))
+        packed = packing.pack_commit_state(sequence, state.status, self._numbered(state.credits))
+        self._states.put(commit.oid, packed)
+
+    def _add(self, credits: Credits, sign: int) -> None:
+        for agent, share in credits:
+            if agent not in {UNCLAIMED, HUMAN}:
+                commits, earned = self._deltas.get(agent, (0, 0))
+                self._deltas[agent] = (commits + sign, earned + sign * share * (COMMIT_MICRO // MICRO))
+
+    def _write_standings(self) -> tuple[Gain, ...]:
+        gains = []
+        agents = self._writer.numbered_agents()
+        for agent_id, (commits, earned) in sorted(self._deltas.items()):
+            if commits or earned:
+                agent = agents[agent_id][0]
+                before = agent.standing
+                after = standing(before.earned_micro + earned, before.total_commits + commits)
+                self._writer.put_agent(agent._replace(standing=after, updated_at=self._now))
+                gains.append(Gain(agent_id, commits, earned))
+        return tuple(gains)
+
+
+def agents_of(credits: Credits) -> list[str]:
+    """Return the agents among those who have credit."""
+    return [agent for agent, _ in credits if agent not in {UNCLAIMED, HUMAN}]
+
+
+def own_credits(marks: Marks, roster: Roster, recorded_at: int) -> Identity:
+    """Return whose a commit is by its own marks, as of when it was recorded (Unix seconds)."""
+    return identify(marks, roster, at_ns=recorded_at * 10**9)
+
+
+def corrected_credits(snapshot: Snapshot, oid: bytes, roster: Roster) -> Credits | None:
+    """Return what the latest correction says of a commit, None where there is none."""
+    latest: CreditFact | None = None
+    for key, value in snapshot.table("events").items(b"c" + oid):
+        fact = packing.unpack_event(key, value)
+        if (
+            isinstance(fact, CreditFact)
+            and fact.oid == oid
+            and (latest is None or fact.recorded_ns >= latest.recorded_ns)
+        ):
+            latest = fact
+    return None if latest is None else known_credits(latest.credits, roster)
+
+
+def sighting_of(snapshot: Snapshot, oid: bytes) -> SightingFact | None:
+    """Return what a hook said late of a commit, if one did."""
+    key = b"h" + oid
+    value = snapshot.table("events").get(key)
+    fact = None if value is None else packing.unpack_event(key, value)
+    return fact if isinstance(fact, SightingFact) else None
+
+
+def known_credits(credits: Credits, roster: Roster) -> Credits:
+    """Return credits with agents that are not registered replaced by nobody."""
+    shares: dict[str, int] = {}
+    for agent, share in credits:
+        name = agent if agent in roster.by_id or agent == HUMAN else UNCLAIMED
+        shares[name] = shares.get(name, 0) + share
+    return tuple(sorted(shares.items(), key=lambda item: (-item[1], item[0] == UNCLAIMED, item[0])))
+
+
+def registered_agent(snapshot: Snapshot, fact: AgentFact) -> Agent:
+    """Return an agent as its registration and the changes of its state say, with a new agent's standing."""
+    prefix = b"s" + fact.id.encode() + b"\0"
+    changes = [packing.unpack_event(key, value) for key, value in snapshot.table("events").items(prefix)]
+    transitions = tuple((c.recorded_ns, c.state == "active") for c in changes if isinstance(c, StateFact))
+    active = transitions[-1][1] if transitions else True
+    created_at = fact.recorded_at
+    return Agent(
+        fact.id,
+        fact.name,
+        fact.model,
+        fact.scope,
+        fact.client,
+        active,
+        created_at,
+        created_at,
+        NEW_STANDING,
+        transitions,
+    )
+
+
+def _is_about(marks: Marks, roster: Roster) -> bool:
+    """Tell whether these marks may mean one of the roster's agents, which are the only ones it holds."""
+    identity = identify(marks, roster, at_ns=MAX_TIME_NS)
+    return identity.problem not in {"", "unregistered"} or bool(agents_of(identity.credits))

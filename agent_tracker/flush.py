@@ -1,0 +1,319 @@
+"""Spool and reflogs into the store: seal, gather, one transaction, delete late.
+
+Owns the protocol's order and the two spools that take part (the user's own and a repository's). Never prints.
+
+Invariant: every fully appended record is in the spool or a segment until a durable transaction holds its fact.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent_tracker import settled
+from agent_tracker.apply import Applied, apply
+from agent_tracker.config import read_settings
+from agent_tracker.errors import SpoolError
+from agent_tracker.files import read_text, replace_file
+from agent_tracker.gather import Gathered, Sighted, gather
+from agent_tracker.locking import LockTimeoutError, locked
+from agent_tracker.paths import RepositoryPaths, UserPaths
+from agent_tracker.records import (
+    AgentFact,
+    CreditFact,
+    Fact,
+    Marks,
+    ProjectFact,
+    ReflogPosition,
+    SeenCommit,
+    SeenRewrite,
+    StateFact,
+)
+from agent_tracker.reflog import position_of, read_entries
+from agent_tracker.registry import write_agents
+from agent_tracker.repository import Repository, worktrees
+from agent_tracker.spool import Segment, ensure_directory, read_segment, seal, segments, set_aside
+from agent_tracker.store import Location, Store, locate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agent_tracker.tables import Snapshot
+
+__all__ = ["Context", "FlushReport", "flush", "known_repositories", "open_store"]
+
+KEEP_SEGMENTS_S = 7 * 24 * 3600
+NOTHING = Applied(0, 0, 0, 0, (), ())
+USER_KINDS = (AgentFact, StateFact)
+REPOSITORY_KINDS = (SeenCommit, SeenRewrite, CreditFact)
+
+
+class Context(NamedTuple):
+    """What every verb is given: the user's paths, the environment, the time, how long to wait for others."""
+
+    paths: UserPaths
+    env: Mapping[str, str]
+    now_ns: int
+    timeout_s: float = 10.0
+
+    @property
+    def now(self) -> int:
+        """Unix seconds."""
+        return self.now_ns // 10**9
+
+
+class FlushReport(NamedTuple):
+    """What a flush did: what was new, lines that were set aside and where, the database, and the file it avoids."""
+
+    applied: Applied
+    segments: int
+    rejected: int
+    rejected_files: tuple[str, ...]
+    database: str
+    avoided: str
+
+
+class _Spool(NamedTuple):
+    """One of the spools that take part, and the kinds of record it may hold."""
+
+    directory: str
+    kinds: tuple[type, ...]
+
+
+class _Pending(NamedTuple):
+    """A segment that is not applied as it is now, what it says, and how many lines it says nothing with."""
+
+    segment: Segment
+    sighted: list[Sighted]
+    rejected: int
+    rejected_file: str
+
+
+class _Plan(NamedTuple):
+    """What one flush is going to do, read before any lock of the store is taken."""
+
+    pending: list[_Pending]
+    positions: dict[str, ReflogPosition]
+    gathered: Gathered
+    project: ProjectFact | None
+    done: list[Segment]
+
+
+def open_store(context: Context) -> tuple[Store, Location]:
+    """Return the store that the configuration names, and where it is.
+
+    Raises:
+        ConfigError: The configuration is not valid.
+        StoreError: What lies at the path can be no database.
+    """
+    values = read_settings(context.paths, context.env)
+    location = locate(str(values["databasePath"].value))
+    return Store(location.path, int(values["maxDatabaseSize"].value)), location
+
+
+def flush(repository: Repository | None, context: Context) -> FlushReport:
+    """Bring everything that the user's spool and a repository's spool and reflogs say into the store.
+
+    Args:
+        repository: None flushes the user's own spool alone.
+        context: Paths, environment, time, and how long to wait for another flush.
+
+    Raises:
+        SpoolError: Another flush holds the lock too long, or a spool is not usable.
+        ConfigError: The configuration is not valid.
+        StoreError: The store cannot be used; the spool keeps everything.
+        GitError: Git cannot be run.
+    """
+    store, location = open_store(context)
+    spools = [_Spool(context.paths.spool_dir, USER_KINDS)]
+    ensure_directory(context.paths.spool_dir)
+    if repository and os.path.isdir(directory := RepositoryPaths(repository.common_dir).spool_dir):
+        spools.append(_Spool(directory, REPOSITORY_KINDS))
+    else:
+        repository = None
+    with ExitStack() as stack:
+        for spool in spools:
+            _lock(stack, spool.directory, context.timeout_s)
+            seal(spool.directory, now_ns=context.now_ns)
+        before = settled.look(context.paths, context.env, repository, store.path) if repository else ""
+        plan = _plan(store, spools, repository, context)
+        applied = _apply(store, plan, context) if _is_needed(plan, store) else NOTHING
+        if repository:
+            _remember(context, repository, store, before)
+    if applied.registrations:
+        with store.snapshot() as snapshot:
+            write_agents(context.paths.registry, snapshot.agents() if snapshot else ())
+    files = tuple(pending.rejected_file for pending in plan.pending if pending.rejected)
+    rejected = sum(pending.rejected for pending in plan.pending)
+    return FlushReport(applied, len(plan.pending), rejected, files, store.path, location.avoided)
+
+
+def known_repositories(context: Context) -> list[str]:
+    """Return the paths of the repositories that the store or the list of installations knows and that still exist."""
+    store, _ = open_store(context)
+    with store.snapshot() as snapshot:
+        paths = [os.fsdecode(project.path) for project in snapshot.projects()] if snapshot else []
+    paths += read_text(context.paths.repositories).split("\n")
+    return [path for path in dict.fromkeys(paths) if path and os.path.isdir(path)]
+
+
+def _lock(stack: ExitStack, directory: str, timeout_s: float) -> None:
+    path = os.path.join(directory, "flush.lock")
+    try:
+        stack.enter_context(locked(path, timeout_s=timeout_s))
+    except LockTimeoutError as error:
+        raise SpoolError(f"another flush is running: {path}", "try again: agent-tracker flush") from error
+    except OSError as error:
+        raise SpoolError(f"cannot lock {path}: {error.strerror}", "check the directory's permissions") from error
+
+
+def _is_needed(plan: _Plan, store: Store) -> bool:
+    return bool(plan.pending or plan.positions or plan.gathered.facts) or (
+        plan.project is not None and not store.exists()
+    )
+
+
+def _plan(store: Store, spools: list[_Spool], repository: Repository | None, context: Context) -> _Plan:
+    """Read segments, reflogs and git, with no lock of the store held."""
+    with store.snapshot() as snapshot:
+        found = [(spool, segment) for spool in spools for segment in segments(spool.directory)]
+        waiting = [pair for pair in found if not snapshot or snapshot.applied_size(pair[1].name) != pair[1].size]
+        pending = [_read(spool, segment) for spool, segment in waiting]
+        sighted = [said for each in pending for said in each.sighted]
+        positions: dict[str, ReflogPosition] = {}
+        if repository:
+            positions = _read_reflogs(snapshot, repository, context, sighted)
+        marks = _known_marks(snapshot, sighted)
+    done = [segment for pair in found if pair not in waiting for segment in pair[1:]]
+    if not repository:
+        return _Plan(pending, {}, gather("", "", sighted, known=marks.get), None, done)
+    project_id, root = _project(repository)
+    gathered = gather(repository.common_dir, project_id, sighted, known=marks.get)
+    path = os.fsencode(repository.main_path)
+    project = ProjectFact(project_id, path, root or gathered.root, context.now)
+    return _Plan(pending, positions, gathered, project, done)
+
+
+def _read(spool: _Spool, segment: Segment) -> _Pending:
+    """Return what a segment says; a record of a kind that may not be in this spool is set aside like a foreign line."""
+    seen, rejected = read_segment(segment, spool.kinds)
+    sighted = [Sighted(said, segment.sealed_ns + index) for index, said in enumerate(seen)]
+    return _Pending(segment, sighted, len(rejected), set_aside(segment, rejected) if rejected else "")
+
+
+def _read_reflogs(
+    snapshot: Snapshot | None, repository: Repository, context: Context, sighted: list[Sighted]
+) -> dict[str, ReflogPosition]:
+    """Append what the worktrees' HEAD reflogs say, and return the positions that moved, by git directory."""
+    baseline = _baseline(repository)
+    moved = {}
+    for name, git_dir in worktrees(repository.common_dir):
+        stored = snapshot.reflog_position(git_dir) if snapshot else None
+        start = stored or (baseline.get(name) if baseline is not None else position_of(git_dir))
+        entries, position = read_entries(git_dir, start)
+        sighted += [Sighted(entry, context.now_ns + len(sighted) + i) for i, entry in enumerate(entries)]
+        if position != stored:
+            moved[git_dir] = position
+    return moved
+
+
+def _baseline(repository: Repository) -> dict[str, ReflogPosition] | None:
+    """Return where the reflogs stood at installation; None where that was not recorded, and only the future counts.
+
+    A worktree that is not in it was made later: all of its reflog counts.
+    """
+    path = RepositoryPaths(repository.common_dir).baseline
+    if not os.path.exists(path):
+        return None
+    positions = {}
+    for line in read_text(path).split("\n"):
+        name, _, rest = line.partition("\t")
+        offset, _, oid = rest.partition("\t")
+        if offset.isascii() and offset.isdigit():
+            positions[name] = ReflogPosition(min(int(offset), 1 << 62), "" if oid == "-" else oid)
+    return positions
+
+
+def _known_marks(snapshot: Snapshot | None, sighted: list[Sighted]) -> dict[bytes, Marks]:
+    """Return the stored marks of those commits that are mentioned and stored."""
+    known: dict[bytes, Marks] = {}
+    if snapshot:
+        for said, _ in sighted:
+            for oid in _oids(said):
+                commit = snapshot.commit(oid)
+                if commit is not None:
+                    known[oid] = snapshot.marks(commit.marks)
+    return known
+
+
+def _oids(said: object) -> tuple[bytes, ...]:
+    if isinstance(said, SeenCommit):
+        return (said.oid,)
+    if isinstance(said, (*USER_KINDS, CreditFact)):
+        return ()
+    return (said.old, said.new)  # type: ignore[attr-defined]  # a rewrite or a reflog entry
+
+
+def _project(repository: Repository) -> tuple[str, bytes]:
+    """Return the project's UUID and root commit as they stand in the repository; the UUID is made if it is missing."""
+    path = RepositoryPaths(repository.common_dir).project
+    words = read_text(path).split()
+    project = words[0] if words else ""
+    if len(project) != 36 or not project.replace("-", "").isalnum():  # noqa: PLR2004 -- a UUID's length
+        import uuid  # noqa: PLC0415 -- made once in a repository's life
+
+        project, words = str(uuid.uuid4()), []
+        try:
+            replace_file(path, project + "\n")
+        except OSError as error:
+            raise SpoolError(f"cannot write {path}: {error.strerror}", "check the directory's permissions") from error
+    try:
+        return project, bytes.fromhex(words[1]) if len(words) > 1 else b""
+    except ValueError:
+        return project, b""
+
+
+def _apply(store: Store, plan: _Plan, context: Context) -> Applied:
+    facts: list[Fact] = [*plan.gathered.facts]
+    if plan.project:
+        facts.append(plan.project)
+    with store.writer(timeout_s=context.timeout_s) as writer:
+        applied = apply(writer, facts, now=context.now)
+        for pending in plan.pending:
+            writer.put_applied_size(pending.segment.name, pending.segment.size)
+        for git_dir, position in plan.positions.items():
+            writer.put_reflog_position(git_dir, position)
+        for segment in _old(plan.done, context):
+            writer.forget_segment(segment.name)
+    for segment in _old(plan.done, context):
+        _delete(segment)
+    return applied
+
+
+def _old(done: list[Segment], context: Context) -> list[Segment]:
+    """Return the segments that were applied as they are, and sealed so long ago that every late writer has ended."""
+    return [segment for segment in done if context.now_ns - segment.sealed_ns > KEEP_SEGMENTS_S * 10**9]
+
+
+def _delete(segment: Segment) -> None:
+    try:
+        os.unlink(segment.path)
+    except OSError:
+        return
+
+
+def _remember(context: Context, repository: Repository, store: Store, before: str) -> None:
+    """Leave the hint that all is flushed, unless something came in meanwhile or the hint cannot be written."""
+    after = settled.look(context.paths, context.env, repository, store.path)
+    if _without_database(before) != _without_database(after):
+        return
+    try:
+        replace_file(os.path.join(RepositoryPaths(repository.common_dir).spool_dir, settled.FILE), after)
+    except OSError:
+        return
+
+
+def _without_database(look: str) -> str:
+    lines = look.split("\n")
+    return "\n".join(lines[:3] + lines[4:])
