@@ -1,0 +1,179 @@
+"""What the shell hooks hand over: the cases in which builtins cannot know.
+
+Owns the decision to refuse a commit, odd values' way into the spool, and the flush on push. Never imports pygit2,
+typer, rich or dataclasses, and opens the store for a push alone. Whatever goes wrong here, git goes on.
+
+Source: githooks(5).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from agent_tracker.errors import AgentTrackerError
+from agent_tracker.escaping import escape
+from agent_tracker.lines import commit_line
+from agent_tracker.paths import RepositoryPaths, UserPaths, user_paths
+from agent_tracker.records import HUMAN, UNCLAIMED, Marks, SeenCommit
+from agent_tracker.registration import VARIABLES, Identity, Roster, client_name, find_clients, identify
+from agent_tracker.registry import read_agents, read_policy
+from agent_tracker.repository import Repository, repository_at
+from agent_tracker.spool import append
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["REFUSED", "environment_marks", "explain", "main", "read_use"]
+
+REFUSED = 42
+"""The exit code that stops a commit; any other lets git go on."""
+
+PUSH_DEADLINE_S = 5
+MAX_VALUE = 1000
+
+
+def main(argv: list[str]) -> int:
+    """Handle one event: `argv` is the event and the git directory.
+
+    Returns:
+        REFUSED where a commit must not be made, else 0.
+    """
+    try:
+        event, git_dir = argv[:2]
+        repository = repository_at(git_dir)
+        paths = user_paths(os.environ)
+        match event:
+            case "pre-commit":
+                return _pre_commit(repository, paths, os.environ, time.time_ns())
+            case "post-commit":
+                _post_commit(repository, paths, os.environ, time.time_ns())
+            case "pre-push":
+                _pre_push(repository, paths)
+            case _:
+                _say(f"unknown event {event!r}")
+    except AgentTrackerError as error:
+        _say(error.message)
+    except Exception as error:  # noqa: BLE001 -- a hook must not block: one line, and git goes on
+        _say(f"unexpected {type(error).__name__}: {error}")
+    return 0
+
+
+def _say(message: str) -> None:
+    print(f"agent-tracker: {escape(message)}; git goes on", file=sys.stderr)
+
+
+def environment_marks(env: Mapping[str, str]) -> Marks:
+    """Return the identity variables that are set, in the table's order."""
+    return tuple((name, env[name][:MAX_VALUE]) for name in VARIABLES if env.get(name))
+
+
+def read_use(git_dir: str, *, now_ns: int) -> str:
+    """Return the agent that `agent-tracker use` named for this worktree, empty where none or expired.
+
+    The file's modification time is when it expires.
+    """
+    path = os.path.join(git_dir, "agent-tracker", "use")
+    try:
+        if os.lstat(path).st_mtime_ns <= now_ns:
+            return ""
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.readline(200).strip()
+    except OSError:
+        return ""
+
+
+def _identity(repository: Repository, paths: UserPaths, env: Mapping[str, str], now_ns: int) -> tuple[Identity, str]:
+    """Return who commits here and now by the registry, and what `use` says."""
+    use = read_use(repository.git_dir, now_ns=now_ns)
+    marks = (("hook", "1"), *((("use", use),) if use else ()), *environment_marks(env))
+    return identify(marks, Roster(read_agents(paths.registry)), at_ns=now_ns), use
+
+
+def _pre_commit(repository: Repository, paths: UserPaths, env: Mapping[str, str], now_ns: int) -> int:
+    identity, _ = _identity(repository, paths, env, now_ns)
+    if not identity.problem:
+        return 0
+    policy = read_policy(RepositoryPaths(repository.common_dir).policy, paths.registry)
+    if policy == "off":
+        return 0
+    message, command = explain(identity, env)
+    is_refused = policy == "enforce" and identity.problem != "ambiguous"
+    verdict = "commit refused" if is_refused else "the commit stays unclaimed"
+    print(f"agent-tracker: {verdict}: {message}\n  {command}", file=sys.stderr)
+    return REFUSED if is_refused else 0
+
+
+def explain(identity: Identity, env: Mapping[str, str]) -> tuple[str, str]:
+    """Return why an agent that was named gets no credit, and the one command that mends it."""
+    who = escape(identity.who)[:100]
+    if identity.problem == "ambiguous":
+        return f"{who} may be several agents", "export AGENT_TRACKER_AGENT=ID   (agent-tracker agents lists the ids)"
+    if identity.problem in {"retired", "halted"}:
+        return f"agent {who} is {identity.problem}", f"agent-tracker agents resume {_quoted(identity.who)}"
+    if env.get("AGENT_TRACKER_AGENT"):
+        return (
+            f"agent {who} is not registered",
+            f"agent-tracker register {_quoted(identity.who)} --model MODEL --scope SCOPE",
+        )
+    clients = find_clients(environment_marks(env))
+    if clients and _is_known(clients[0]):
+        name = clients[0]
+        return (
+            f"no agent is registered for {who}",
+            f"agent-tracker register {name} --model MODEL --scope SCOPE --client {name}",
+        )
+    command = f"agent-tracker register {_quoted(identity.who)} --model MODEL --scope SCOPE"
+    return f"agent {who} is not registered", f"{command} && export AGENT_TRACKER_AGENT={_quoted(identity.who)}"
+
+
+def _is_known(client: str) -> bool:
+    try:
+        return bool(client_name(client))
+    except AgentTrackerError:
+        return False
+
+
+def _quoted(text: str) -> str:
+    """Return `text` as one word of a shell command that a person may copy."""
+    shown = escape(text)[:100]
+    is_plain = shown.replace("-", "").replace("_", "").replace(".", "").isalnum() and shown.isascii()
+    return shown if is_plain else "'" + shown.replace("'", "'\\''") + "'"
+
+
+def _post_commit(repository: Repository, paths: UserPaths, env: Mapping[str, str], now_ns: int) -> None:
+    from agent_tracker.git import resolve_commit  # noqa: PLC0415 -- only for refs that a shell cannot read
+
+    identity, use = _identity(repository, paths, env, now_ns)
+    oid = resolve_commit("HEAD", git_dir=repository.git_dir)
+    agent = identity.credits[0][0]
+    resolved = agent if agent != UNCLAIMED else ""
+    seen = SeenCommit(oid, resolved, use, _is_rebasing(repository), environment_marks(env))
+    append(RepositoryPaths(repository.common_dir).spool_dir, commit_line(seen))
+    if identity.reason == "agent-tracker use" and agent not in {HUMAN, UNCLAIMED}:
+        print(f"agent-tracker: credited to {escape(agent)} (agent-tracker use)", file=sys.stderr)
+
+
+def _is_rebasing(repository: Repository) -> bool:
+    return any(os.path.isdir(os.path.join(repository.git_dir, name)) for name in ("rebase-merge", "rebase-apply"))
+
+
+def _pre_push(repository: Repository, paths: UserPaths) -> None:
+    from agent_tracker.flush import Context, flush  # noqa: PLC0415 -- only a push opens the store
+
+    _set_deadline(PUSH_DEADLINE_S)
+    report = flush(repository, Context(paths, os.environ, time.time_ns(), timeout_s=1.0))
+    if report.rejected:
+        print(
+            f"agent-tracker: {report.rejected} lines set aside in {escape(report.rejected_files[0])}", file=sys.stderr
+        )
+
+
+def _set_deadline(seconds: int) -> None:
+    """End this process by a signal if it hangs: a stopped process may hold LMDB's lock, which knows no time limit."""
+    import signal  # noqa: PLC0415 -- as above
+
+    if hasattr(signal, "alarm"):
+        signal.alarm(seconds)
