@@ -1,0 +1,189 @@
+"""Registering agents, retiring and resuming them, using one in a worktree, putting a credit right.
+
+Owns those verbs. Each appends a fact to a spool and flushes it; never prints, never writes the store itself.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent_tracker.errors import GitError, RegistrationError, SpoolError, StoreError
+from agent_tracker.files import replace_file
+from agent_tracker.flush import Context, FlushReport, flush, open_store
+from agent_tracker.git import resolve_commit
+from agent_tracker.lines import agent_line, credit_line, state_line
+from agent_tracker.paths import RepositoryPaths
+from agent_tracker.records import COUNTED, HUMAN, Agent, AgentFact, CreditFact, Credits, StateFact
+from agent_tracker.registration import Roster, agent_id, check_registration, client_name, whole
+from agent_tracker.registry import read_agents, write_agents
+from agent_tracker.spool import append, ensure_directory
+from agent_tracker.xp import NEW_STANDING
+
+if TYPE_CHECKING:
+    from agent_tracker.repository import Repository
+
+__all__ = ["Registered", "correct_credit", "known_agents", "register", "set_state", "stop_using", "use"]
+
+USE_HOURS = 8.0
+MAX_USE_HOURS = 24 * 366
+
+
+class Registered(NamedTuple):
+    """What a verb on an agent did. `degraded` says why the store does not have it yet; empty where it has."""
+
+    agent: Agent
+    degraded: str
+
+
+def known_agents(context: Context) -> list[Agent]:
+    """Return the registered agents from the store, or from the registry where the store cannot be read.
+
+    Raises:
+        ConfigError: The configuration is not valid.
+    """
+    try:
+        store, _ = open_store(context)
+        with store.snapshot() as snapshot:
+            stored = snapshot.agents() if snapshot else []
+    except StoreError:
+        stored = []
+    known = {agent.id for agent in stored}
+    return stored + [agent for agent in read_agents(context.paths.registry) if agent.id not in known]
+
+
+def register(context: Context, name: str, *, model: str, scope: str, client: str) -> Registered:
+    """Register a setup; from then on its commits are its own, those made before it was registered too.
+
+    Args:
+        context: Paths, environment, time.
+        name: What people call it.
+        model: The language model.
+        scope: Its domain of responsibility.
+        client: The program it runs in, as `registration.CLIENTS` names them; may be empty.
+
+    Raises:
+        RegistrationError: It is registered already, or a string cannot be kept.
+        SpoolError: The fact cannot be written.
+    """
+    check_registration(name, model, scope)
+    client = client_name(client) if client else ""
+    fact = AgentFact(agent_id(name, model, scope), name, model, scope, client, context.now)
+    existing = next((agent for agent in known_agents(context) if agent.id == fact.id), None)
+    if existing:
+        state = "registered" if existing.active else "registered, and retired"
+        hint = "agent-tracker agents lists them" if existing.active else f"agent-tracker agents resume {fact.id}"
+        raise RegistrationError(f"{name} ({model}, {scope}) is already {state}: {fact.id}", hint)
+    agent = Agent(*fact[:5], True, fact.recorded_at, fact.recorded_at, NEW_STANDING, ())  # noqa: FBT003 -- a field
+    return _record(context, agent_line(fact), agent)
+
+
+def set_state(context: Context, text: str, *, active: bool) -> Registered:
+    """Retire or resume the agent that `text` names by id or name.
+
+    Raises:
+        RegistrationError: There is no such agent, several, or it is so already.
+        SpoolError: The fact cannot be written.
+    """
+    agents = known_agents(context)
+    named = Roster(agents).named(text)
+    candidates = [agent for agent in named if agent.active != active] or named
+    agent = Roster(candidates).one(text)
+    state = "active" if active else "retired"
+    if agent.active == active:
+        raise RegistrationError(f"{agent.id} is {state} already", "agent-tracker agents")
+    transitions = (*agent.transitions, (context.now_ns, active))
+    return _record(
+        context,
+        state_line(StateFact(agent.id, state, context.now_ns)),
+        agent._replace(active=active, transitions=transitions),
+    )
+
+
+def _record(context: Context, line: bytes, agent: Agent) -> Registered:
+    """Append a fact about an agent to the user's spool, flush it, and tell the hooks, whether the store can or not."""
+    ensure_directory(context.paths.spool_dir)
+    append(context.paths.spool_dir, line)
+    degraded = ""
+    try:
+        flush(None, context._replace(now_ns=time.time_ns()))
+    except (StoreError, SpoolError) as error:
+        degraded = error.message
+    others = [known for known in known_agents(context) if known.id != agent.id]
+    try:
+        write_agents(context.paths.registry, [*others, agent])
+    except OSError as error:
+        raise SpoolError(f"cannot write {context.paths.registry}: {error.strerror}", "check its permissions") from error
+    return Registered(agent, degraded)
+
+
+def use(repository: Repository, agent: Agent, *, hours: float, now_ns: int) -> int:
+    """Credit this worktree's commits to `agent` until the hours are over; return when that is (Unix seconds).
+
+    Raises:
+        RegistrationError: The agent is retired, or the hours are not a sensible number.
+        SpoolError: The file cannot be written.
+    """
+    if not agent.active:
+        raise RegistrationError(f"agent {agent.id} is retired", f"agent-tracker agents resume {agent.id}")
+    if not 0 < hours <= MAX_USE_HOURS:
+        raise RegistrationError(f"{hours:g} hours is not a time to use an agent for", "for example: --hours 8")
+    path = _use_path(repository)
+    expires_ns = now_ns + int(hours * 3600) * 10**9
+    try:
+        ensure_directory(os.path.dirname(path))
+        replace_file(path, agent.id + "\n")
+        os.utime(path, ns=(expires_ns, expires_ns))
+    except OSError as error:
+        raise SpoolError(f"cannot write {path}: {error.strerror}", "check the directory's permissions") from error
+    return expires_ns // 10**9
+
+
+def stop_using(repository: Repository) -> bool:
+    """End `use` in this worktree; False where none was in use.
+
+    Raises:
+        SpoolError: The file cannot be removed.
+    """
+    path = _use_path(repository)
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise SpoolError(f"cannot remove {path}: {error.strerror}", "check the directory's permissions") from error
+    return True
+
+
+def _use_path(repository: Repository) -> str:
+    return os.path.join(repository.git_dir, "agent-tracker", "use")
+
+
+def correct_credit(
+    repository: Repository, context: Context, revision: str, who: str, *, why: str
+) -> tuple[bytes, Credits, FlushReport]:
+    """Put a commit's credit right: `who` is an agent by id or name, or `human`.
+
+    Raises:
+        GitError: The revision names no commit, or the commit is not in the store.
+        RegistrationError: There is no such agent.
+        StoreError: The store cannot be used.
+    """
+    oid = resolve_commit(revision, git_dir=repository.git_dir)
+    flush(repository, context)
+    agent = HUMAN if who == HUMAN else Roster(known_agents(context)).one(who).id
+    store, _ = open_store(context)
+    with store.snapshot() as snapshot:
+        commit = snapshot.commit(oid) if snapshot else None
+    if commit is None:
+        raise GitError(
+            f"commit {oid.hex()[:12]} was made before the hooks, or not here", "agent-tracker log shows what is known"
+        )
+    if commit.status != COUNTED:
+        raise GitError(
+            f"commit {oid.hex()[:12]} lives on in a rewritten one", "agent-tracker log shows which commits count"
+        )
+    now_ns = time.time_ns()
+    append(RepositoryPaths(repository.common_dir).spool_dir, credit_line(CreditFact(oid, whole(agent), now_ns, why)))
+    return oid, whole(agent), flush(repository, context._replace(now_ns=now_ns))

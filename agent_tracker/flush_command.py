@@ -1,0 +1,171 @@
+"""`agent-tracker flush`, without Typer: it is started often, by hooks and by hand.
+
+Owns that one command's options and what it prints. Anything it does not know it leaves to the full command line,
+which has the same options and the help.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from agent_tracker.errors import AgentTrackerError, GitError
+from agent_tracker.escaping import escape
+from agent_tracker.paths import RepositoryPaths, user_paths
+from agent_tracker.repository import find_repository
+from agent_tracker.settled import is_settled
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent_tracker.flush import Context, FlushReport
+
+__all__ = ["complain", "run", "run_all", "run_here"]
+
+OPTIONS = frozenset({"--json", "--all", "--quiet", "-q"})
+JSON_VERSION = 1
+
+
+def run(arguments: list[str]) -> int | None:
+    """Run the command and return its exit code; None where the arguments are not plain options of it."""
+    if not OPTIONS.issuperset(arguments):
+        return None
+    as_json = "--json" in arguments
+    is_quiet = "--quiet" in arguments or "-q" in arguments
+    try:
+        if "--all" in arguments:
+            return run_all(as_json=as_json, is_quiet=is_quiet)
+        return run_here(as_json=as_json, is_quiet=is_quiet)
+    except AgentTrackerError as error:
+        return complain(error)
+
+
+def complain(error: AgentTrackerError) -> int:
+    """Print an expected error, one line and its hint, to stderr and return its exit code."""
+    print(f"error: {escape(error.message)}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {escape(error.hint)}", file=sys.stderr)
+    return 1
+
+
+def run_here(*, as_json: bool, is_quiet: bool) -> int:
+    """Flush the repository of the working directory, and the user's own spool.
+
+    Raises:
+        AgentTrackerError: As `flush.flush`; besides, this is no repository or the hooks were never installed.
+    """
+    paths = user_paths(os.environ)
+    repository = find_repository(os.getcwd(), os.environ)
+    if is_settled(paths, os.environ, repository):
+        _print_nothing(as_json=as_json, is_quiet=is_quiet)
+        return 0
+    from agent_tracker.flush import Context, flush  # noqa: PLC0415 -- not needed where nothing is to do
+
+    if not os.path.isdir(RepositoryPaths(repository.common_dir).spool_dir):
+        raise GitError(f"nothing is recorded in {repository.main_path}", "agent-tracker install-hooks")
+    report = flush(repository, Context(paths, os.environ, time.time_ns()))
+    _print([(repository.main_path, report)], as_json=as_json, is_quiet=is_quiet)
+    return 0
+
+
+def run_all(*, as_json: bool, is_quiet: bool) -> int:
+    """Flush every repository that the store or the list of installations knows; one that fails does not stop the rest.
+
+    Returns:
+        1 where one of them failed, else 0.
+    """
+    from agent_tracker.flush import Context, flush, known_repositories  # noqa: PLC0415 -- as above
+
+    context = Context(user_paths(os.environ), os.environ, time.time_ns())
+    reports = []
+    code = 0
+    for path in known_repositories(context):
+        try:
+            repository = find_repository(path, {})
+            reports.append((repository.main_path, flush(repository, _again(context))))
+        except AgentTrackerError as error:
+            code = complain(error)
+    if not reports:
+        flush(None, _again(context))
+    _print(reports, as_json=as_json, is_quiet=is_quiet)
+    return code
+
+
+def _again(context: Context) -> Context:
+    return context._replace(now_ns=time.time_ns())
+
+
+def _print_nothing(*, as_json: bool, is_quiet: bool) -> None:
+    if as_json:
+        print(f'{{"version": {JSON_VERSION}, "repositories": []}}')
+    elif not is_quiet:
+        print("Nothing to flush.")
+
+
+def _print(reports: list[tuple[str, FlushReport]], *, as_json: bool, is_quiet: bool) -> None:
+    for _, report in reports:
+        _warn(report)
+    if as_json:
+        import json  # noqa: PLC0415 -- 6 ms, for this option alone
+
+        print(json.dumps({"version": JSON_VERSION, "repositories": [as_mapping(p, r) for p, r in reports]}, indent=2))
+        return
+    if is_quiet:
+        return
+    lines = [line for path, report in reports for line in _summary(path, report)]
+    print("\n".join(lines) if lines else "Nothing to flush.")
+
+
+def _warn(report: FlushReport) -> None:
+    if report.rejected:
+        lines = "1 line" if report.rejected == 1 else f"{report.rejected} lines"
+        print(
+            f"warning: {lines} not written by agent-tracker, set aside in {escape(report.rejected_files[0])}",
+            file=sys.stderr,
+        )
+    for identity in report.applied.unclaimed[:5]:
+        who = escape(identity.who)
+        print(f"warning: a commit by {who} stays unclaimed: {who} is {identity.problem}", file=sys.stderr)
+
+
+def as_mapping(path: str, report: FlushReport) -> dict[str, object]:
+    """Return what one repository's flush did, as `flush --json` shows it."""
+    applied = report.applied
+    return {
+        "project_path": path,
+        "database": report.database,
+        "commits": applied.commits,
+        "rewrites": applied.rewrites,
+        "registrations": applied.registrations,
+        "corrections": applied.corrections,
+        "segments": report.segments,
+        "rejected": report.rejected,
+        "agents": [
+            {"agent_id": gain.agent, "commits": gain.commits, "experience_gained": gain.experience_micro / 1_000_000}
+            for gain in applied.gains
+        ],
+    }
+
+
+def _summary(path: str, report: FlushReport) -> list[str]:
+    applied = report.applied
+    counts = [
+        _counted(applied.commits, "commit"),
+        _counted(applied.rewrites, "rewrite"),
+        _counted(applied.registrations, "registration"),
+        _counted(applied.corrections, "correction"),
+    ]
+    done = ", ".join(count for count in counts if count)
+    if not done and not applied.gains:
+        return []
+    lines = [f"Flushed {escape(path)}: {done or 'standings'} into {escape(report.database)}"]
+    for gain in applied.gains:
+        xp = f"{gain.experience_micro / 1_000_000:+g} XP"
+        lines.append(
+            f"  {escape(gain.agent)}: {gain.commits:+d} {'commit' if abs(gain.commits) == 1 else 'commits'}, {xp}"
+        )
+    return lines
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}" if number else ""

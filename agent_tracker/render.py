@@ -1,0 +1,297 @@
+"""Text, tables and JSON for what the verbs and views return.
+
+Owns every shape that a person or a program reads, and making any stored text safe to show. Never computes.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from agent_tracker.escaping import escape
+from agent_tracker.records import HUMAN, MICRO, UNCLAIMED, Agent, Credits
+from agent_tracker.xp import LEVEL_MICRO, trust_tier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from agent_tracker.config import Value
+    from agent_tracker.install import InstallReport, UninstallReport
+    from agent_tracker.registration import Identity
+    from agent_tracker.status import Status
+    from agent_tracker.verify import VerifyReport
+    from agent_tracker.views.log import LogEntry
+
+__all__ = ["JSON_VERSION", "agents_json", "agents_table", "log_json", "log_table", "show", "show_json"]
+
+JSON_VERSION = 1
+
+
+def console() -> Console:
+    """Return a console for stdout: colours follow the terminal and NO_COLOR, a pipe gets plain text of full width."""
+    return Console(highlight=False, soft_wrap=not os.isatty(1), emoji=False, markup=False)
+
+
+def show(*lines: str | Table) -> None:
+    """Print lines and tables to stdout."""
+    out = console()
+    for line in lines:
+        out.print(line if isinstance(line, Table) else Text(line), soft_wrap=True)
+
+
+def show_json(kind: str, value: object) -> None:
+    """Print `{"version": ..., kind: value}` to stdout."""
+    encoded = msgspec.json.encode({"version": JSON_VERSION, kind: value})
+    console().out(msgspec.json.format(encoded, indent=2).decode(), highlight=False)
+
+
+def safe(text: str) -> str:
+    """Return stored text without anything that a terminal would act on."""
+    return escape(text).encode("utf-8", "backslashreplace").decode()
+
+
+def iso(at: int) -> str:
+    """Return Unix seconds as ISO 8601, UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+
+
+def local(at: int) -> str:
+    """Return Unix seconds as people read them, in local time."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+
+
+def number(micro: int) -> int | float:
+    """Return millionths as a number: an integer where it is one."""
+    return micro // MICRO if micro % MICRO == 0 else micro / MICRO
+
+
+def as_text(path: bytes) -> str:
+    """Return a path for JSON or a table; undecodable bytes are shown escaped."""
+    return path.decode("utf-8", "backslashreplace")
+
+
+def credits_json(credits: Credits) -> list[dict[str, object]]:
+    """Return credits as a list of agent and share; agent_id is null for what people or nobody we know did."""
+    return [
+        {"agent_id": None if agent in {HUMAN, UNCLAIMED} else agent, "share": share / MICRO} for agent, share in credits
+    ]
+
+
+def agent_json(agent: Agent) -> dict[str, object]:
+    """Return one agent under the data model's names."""
+    return {
+        "id": agent.id,
+        "name": agent.name,
+        "model": agent.model,
+        "scope": agent.scope,
+        "client": agent.client or None,
+        "skill_points": agent.standing.skill_points,
+        "experience_points": number(agent.standing.experience_micro),
+        "experience_earned": number(agent.standing.earned_micro),
+        "communication_score": agent.standing.communication_score,
+        "trust_tier": trust_tier(agent.standing.skill_points),
+        "total_commits": agent.standing.total_commits,
+        "total_bugs": agent.standing.total_bugs,
+        "active": agent.active,
+        "created_at": iso(agent.created_at),
+        "updated_at": iso(agent.updated_at),
+    }
+
+
+def agents_json(agents: Iterable[Agent]) -> list[dict[str, object]]:
+    """Return the agents for `agents --json`."""
+    return [agent_json(agent) for agent in agents]
+
+
+def agents_table(agents: Sequence[Agent]) -> Table:
+    """Return the agents compared."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("AGENT", "NAME", "MODEL", "SCOPE", "TIER"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("SP", "XP", "CS", "COMMITS", "BUGS"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for agent in agents:
+        standing = agent.standing
+        table.add_row(
+            Text(agent.id if agent.active else f"{agent.id} (retired)"),
+            Text(safe(agent.name)),
+            Text(safe(agent.model)),
+            Text(safe(agent.scope)),
+            trust_tier(standing.skill_points),
+            str(standing.skill_points),
+            f"{number(standing.experience_micro):g}",
+            str(standing.communication_score),
+            str(standing.total_commits),
+            str(standing.total_bugs),
+        )
+    return table
+
+
+def agent_sheet(agent: Agent) -> list[str]:
+    """Return one agent's sheet, a line each."""
+    standing = agent.standing
+    goal = LEVEL_MICRO * standing.skill_points
+    state = "active" if agent.active else "retired"
+    return [
+        f"{agent.id}  ({state}, since {local(agent.created_at)})",
+        f"  name     {safe(agent.name)}",
+        f"  model    {safe(agent.model)}",
+        f"  scope    {safe(agent.scope)}",
+        f"  client   {agent.client or '-'}",
+        f"  tier     {trust_tier(standing.skill_points)}",
+        f"  points   {standing.skill_points} SP; {number(standing.experience_micro):g} of {number(goal):g} XP to the next",
+        f"  score    {standing.communication_score} CS",
+        f"  commits  {standing.total_commits}, bugs {standing.total_bugs}",
+    ]
+
+
+def log_json(entries: Iterable[LogEntry]) -> list[dict[str, object]]:
+    """Return the commits for `log --json`."""
+    return [
+        {
+            "commit_hash": entry.oid.hex(),
+            "agent_id": entry.agent or None,
+            "claim": entry.claim,
+            "credits": credits_json(entry.credits),
+            "project_path": as_text(entry.project_path),
+            "task_description": entry.subject.encode("utf-8", "backslashreplace").decode(),
+            "operation": entry.operation,
+            "experience_gained": number(entry.experience_micro),
+            "timestamp": iso(entry.committed_at),
+            "recorded_at": iso(entry.recorded_at),
+        }
+        for entry in entries
+    ]
+
+
+def log_table(entries: Iterable[LogEntry], *, with_project: bool) -> Table:
+    """Return the commits as a table."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("COMMIT", "WHEN", "AGENT"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("XP", justify="right", no_wrap=True)
+    if with_project:
+        table.add_column("PROJECT", overflow="fold")
+    table.add_column("SUBJECT", overflow="ellipsis", no_wrap=True)
+    for entry in entries:
+        who = entry.agent or entry.claim
+        more = f" +{len(entry.credits) - 1}" if len(entry.credits) > 1 else ""
+        cells = [Text(entry.oid.hex()[:10]), Text(local(entry.committed_at)), Text(who + more)]
+        cells.append(Text(f"{number(entry.experience_micro):g}" if entry.experience_micro else "-"))
+        if with_project:
+            cells.append(Text(safe(os.path.basename(as_text(entry.project_path)))))
+        table.add_row(*cells, Text(safe(entry.subject)))
+    return table
+
+
+def identity_words(identity: Identity) -> str:
+    """Return who would be credited, in words."""
+    agent, _ = identity.credits[0]
+    if agent == HUMAN:
+        return f"a person ({identity.reason})"
+    if agent == UNCLAIMED:
+        return (
+            f"nobody: {safe(identity.who)} is {identity.problem} ({identity.reason})" if identity.problem else "nobody"
+        )
+    return f"{agent} ({identity.reason})"
+
+
+def identity_json(identity: Identity) -> dict[str, object]:
+    """Return who would be credited, for `whoami --json`."""
+    agent, _ = identity.credits[0]
+    claim = HUMAN if agent == HUMAN else "unclaimed" if agent == UNCLAIMED else "agent"
+    return {
+        "agent_id": agent if claim == "agent" else None,
+        "claim": claim,
+        "reason": identity.reason,
+        "problem": identity.problem or None,
+    }
+
+
+def status_lines(status: Status) -> list[str]:
+    """Return the status of a repository, a line each."""
+    hooks = f"missing: {', '.join(status.missing_hooks)}" if status.missing_hooks else "installed"
+    waiting = f"{status.waiting_bytes} bytes waiting for the next push or flush" if status.waiting_bytes else "empty"
+    lines = [
+        f"repository  {safe(status.project_path)}",
+        f"hooks       {hooks}",
+        f"policy      {status.policy} ({safe(status.policy_source)})",
+        f"commits     {status.commits} recorded",
+        f"spool       {waiting}",
+        f"database    {safe(status.database) or '-'} ({status.database_bytes / 1e6:.1f} MB)",
+        f"agents      {status.agents} registered",
+        f"committing  {identity_words(status.identity)}",
+    ]
+    if status.pending_changes is not None:
+        lines.insert(4, f"changes     {status.pending_changes} files not committed")
+    if status.trouble:
+        lines.append(f"trouble     {safe(status.trouble)}")
+    return lines + (["", *agent_sheet(status.agent)] if status.agent else [])
+
+
+def status_json(status: Status) -> dict[str, object]:
+    """Return the status of a repository for `status --json`."""
+    plain = {name: value for name, value in status._asdict().items() if name not in {"identity", "agent"}}
+    plain["project_path"] = as_text(os.fsencode(status.project_path))
+    agent = agent_json(status.agent) if status.agent else None
+    return plain | {"identity": identity_json(status.identity), "agent": agent}
+
+
+def settings_table(values: Iterable[Value], meanings: dict[str, str]) -> Table:
+    """Return every setting with its value and where that comes from."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("SETTING", "VALUE", "FROM", "MEANING"):
+        table.add_column(heading, overflow="fold")
+    for value in values:
+        table.add_row(value.name, Text(safe(str(value.value))), Text(safe(value.source)), meanings[value.name])
+    return table
+
+
+def verify_lines(report: VerifyReport) -> list[str]:
+    """Return the outcome of a check, a line each."""
+    if report.problems:
+        return [f"problem: {safe(problem)}" for problem in report.problems]
+    return [f"Clean: {report.records} records, {report.commits} commits, {report.agents} agents."]
+
+
+def install_lines(report: InstallReport, *, has_agents: bool) -> list[str]:
+    """Return what install-hooks did and what comes next, a line each."""
+    if report.foreign_hooks_dir:
+        lines = [
+            f"Git looks for hooks in {safe(report.foreign_hooks_dir)}, which is not this repository's: left alone.",
+            "Commits are found in the reflog all the same. To have each credited to its agent, add at the end of",
+        ]
+        lines += [f"  {safe(to_add.path)}:\n    {to_add.line}" for to_add in report.lines_to_add]
+    else:
+        changed = {change.change for change in report.changes}
+        word = "Installed" if "installed" in changed else "Upgraded" if "upgraded" in changed else "Already installed:"
+        events = ", ".join(change.event for change in report.changes)
+        lines = [f"{word} {events} in {safe(report.hooks_dir)}."]
+    lines += [f"Kept your {c.event} hook; ours runs it: {safe(c.kept)}" for c in report.changes if c.kept]
+    if not has_agents:
+        lines.append("Next: agent-tracker register NAME --model MODEL --scope SCOPE [--client CLIENT]")
+    return lines
+
+
+def uninstall_lines(report: UninstallReport, trouble: str) -> list[str]:
+    """Return what uninstall-hooks did, a line each."""
+    by_change: dict[str, list[str]] = {}
+    for change in report.changes:
+        by_change.setdefault(change.change, []).append(change.event)
+    words = {
+        "removed": "Removed",
+        "restored": "Given back as they were:",
+        "left": "Left alone, somebody else's by now:",
+    }
+    lines = [f"{word} {', '.join(by_change[key])}." for key, word in words.items() if key in by_change]
+    if trouble:
+        lines.append(f"Not everything could be flushed: {safe(trouble)}")
+    if report.unflushed:
+        lines.append(f"What was not flushed stays in {safe(os.path.dirname(report.unflushed[0]))}.")
+    return lines or ["No hooks of agent-tracker were installed here."]

@@ -1,0 +1,114 @@
+"""The status of one repository: hooks, spool, who would commit now, that agent's standing.
+
+Owns collecting it, from a store that may be missing or damaged. Never prints and never changes anything.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent_tracker.agents import known_agents
+from agent_tracker.config import read_settings
+from agent_tracker.configuring import repository_values
+from agent_tracker.errors import HistoryError, StoreError
+from agent_tracker.files import read_text
+from agent_tracker.flush import Context, open_store
+from agent_tracker.history import pending_changes
+from agent_tracker.hook import environment_marks, read_use
+from agent_tracker.install import missing_hooks
+from agent_tracker.paths import RepositoryPaths
+from agent_tracker.records import COUNTED, Agent
+from agent_tracker.registration import Identity, Roster, identify
+from agent_tracker.spool import SPOOL, segments
+
+if TYPE_CHECKING:
+    from agent_tracker.repository import Repository
+
+__all__ = ["Status", "current_identity", "status"]
+
+
+class Status(NamedTuple):
+    """What `agent-tracker status` shows.
+
+    `missing_hooks` is empty where all are in place; `waiting_bytes` are in the spool and not yet flushed;
+    `pending_changes` is None where git's work tree cannot be read; `trouble` says why the store cannot be.
+    """
+
+    project_path: str
+    missing_hooks: tuple[str, ...]
+    policy: str
+    policy_source: str
+    identity: Identity
+    agent: Agent | None
+    waiting_bytes: int
+    segments: int
+    commits: int
+    agents: int
+    pending_changes: int | None
+    database: str
+    database_bytes: int
+    trouble: str
+
+
+def current_identity(repository: Repository, context: Context, agents: list[Agent]) -> Identity:
+    """Return who a commit here and now would be credited to, and why."""
+    use = read_use(repository.git_dir, now_ns=context.now_ns)
+    marks = (("hook", "1"), *((("use", use),) if use else ()), *environment_marks(context.env))
+    return identify(marks, Roster(agents), at_ns=context.now_ns)
+
+
+def status(repository: Repository, context: Context) -> Status:
+    """Collect the status of a repository.
+
+    Raises:
+        ConfigError: The configuration is not valid.
+    """
+    policy = read_settings(context.paths, context.env, repository=repository_values(repository))["policy"]
+    agents = known_agents(context)
+    identity = current_identity(repository, context, agents)
+    spool_dir = RepositoryPaths(repository.common_dir).spool_dir
+    commits, database, trouble = _count(repository, context)
+    return Status(
+        project_path=repository.main_path,
+        missing_hooks=missing_hooks(repository),
+        policy=str(policy.value),
+        policy_source=policy.source,
+        identity=identity,
+        agent=next((agent for agent in agents if agent.id == identity.credits[0][0]), None),
+        waiting_bytes=_size(os.path.join(spool_dir, SPOOL)),
+        segments=len(segments(spool_dir)),
+        commits=commits,
+        agents=len(agents),
+        pending_changes=_pending(repository),
+        database=database,
+        database_bytes=_size(database),
+        trouble=trouble,
+    )
+
+
+def _count(repository: Repository, context: Context) -> tuple[int, str, str]:
+    try:
+        store, location = open_store(context)
+        project = read_text(RepositoryPaths(repository.common_dir).project).split()
+        with store.snapshot() as snapshot:
+            if snapshot is None or not project:
+                return 0, location.path, ""
+            commits = snapshot.commits(snapshot.joined_projects(project[0]))
+            return sum(1 for commit in commits if commit.status == COUNTED), location.path, ""
+    except StoreError as error:
+        return 0, "", error.message
+
+
+def _pending(repository: Repository) -> int | None:
+    try:
+        return pending_changes(repository.git_dir)
+    except HistoryError:
+        return None
+
+
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0
