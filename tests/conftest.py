@@ -1,0 +1,63 @@
+"""Every test runs in a sealed world: its own home, no system configuration, fixed people and no real store."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agent_tracker.registration import VARIABLES
+from gitrepo import GitRepo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def sealed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give the test an empty home and an environment in which nothing of the user's or an agent's is left."""
+    home = tmp_path_factory.mktemp("home")
+    for name in list(os.environ):
+        if name.startswith(("GIT_", "XDG_", "AGENT_TRACKER_", "LC_")) or name in VARIABLES:
+            monkeypatch.delenv(name)
+    for name, value in {
+        "HOME": str(home),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
+        "GIT_TERMINAL_PROMPT": "0",
+        "TZ": "UTC",
+        "LANG": "C.UTF-8",
+        "NO_COLOR": "1",
+        "COLUMNS": "200",
+    }.items():
+        monkeypatch.setenv(name, value)
+    (home / ".gitconfig").write_text(
+        "[user]\n\tname = A Person\n\temail = person@example.org\n[init]\n\tdefaultBranch = main\n"
+        "[core]\n\teditor = true\n[advice]\n\tdetachedHead = false\n[gc]\n\tauto = 0\n"
+    )
+    yield home
+    assert not (home / ".agent-tracker-escaped").exists()
+
+
+@pytest.fixture
+def home(sealed: Path) -> Path:
+    """The test's own home directory."""
+    return sealed
+
+
+@pytest.fixture
+def make_repo(tmp_path: Path) -> Callable[..., GitRepo]:
+    """Return a function that makes a real repository under the test's directory."""
+
+    def make(name: str = "repo") -> GitRepo:
+        return GitRepo.init(tmp_path / name)
+
+    return make
+
+
+@pytest.fixture
+def repo(make_repo: Callable[..., GitRepo]) -> GitRepo:
+    """An empty repository."""
+    return make_repo()

@@ -1,0 +1,377 @@
+"""The main job: installed hooks, real commits, a push to a bare remote, and what the store has then."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gitrepo import GitRepo, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture
+def work(repo: GitRepo, tmp_path: Path) -> GitRepo:
+    """A repository with hooks, one commit older than they are, and a bare remote."""
+    run("git", "init", "--quiet", "--bare", tmp_path / "remote.git", cwd=tmp_path)
+    repo.commit("older: before the hooks")
+    repo.git("remote", "add", "origin", str(tmp_path / "remote.git"))
+    repo.ok("install-hooks")
+    return repo
+
+
+def clean(repo: GitRepo) -> None:
+    """Assert that verify finds nothing wrong."""
+    found = repo.json("verify")["verify"]
+    assert found["clean"], found
+
+
+def as_agent(agent: str) -> dict[str, str]:
+    """Return the environment of an agent that names itself."""
+    return {"AGENT_TRACKER_AGENT": agent}
+
+
+def test_a_push_brings_agents_commits_to_the_store(work: GitRepo) -> None:
+    """Two agents and a person commit; the push alone puts every commit where it belongs."""
+    one, two = work.register("one"), work.register("two")
+    work.commit("feat: by one", env=as_agent(one))
+    work.commit("feat2: by two", env=as_agent("two"))
+    work.commit("docs: by a person")
+    work.git("push", "--quiet", "--set-upstream", "origin", "main")
+    assert work.credited() == {"feat: by one": one, "feat2: by two": two, "docs: by a person": "human"}
+    agents = {agent["id"]: agent for agent in work.json("agents")["agents"]}
+    assert {key: agents[one][key] for key in ("experience_points", "total_commits", "skill_points")} == {
+        "experience_points": 5,
+        "total_commits": 1,
+        "skill_points": 1,
+    }
+    clean(work)
+
+
+def test_json_keeps_the_data_models_names(work: GitRepo) -> None:
+    """`log --json` and `agents --json` carry every promised field."""
+    agent = work.register("one", client="claude")
+    oid = work.commit("feat: a", env={"CLAUDECODE": "1"})
+    work.ok("flush")
+    (commit,) = work.commits()
+    assert commit["commit_hash"] == oid
+    assert commit["agent_id"] == agent
+    assert commit["claim"] == "agent"
+    assert commit["credits"] == [{"agent_id": agent, "share": 1}]
+    assert commit["project_path"] == str(work.path)
+    assert commit["task_description"] == "feat: a"
+    assert commit["experience_gained"] == 5
+    assert commit["timestamp"].endswith("Z")
+    names = "id name model scope skill_points experience_points communication_score total_commits total_bugs"
+    (found,) = work.json("agents")["agents"]
+    assert {*names.split(), "active", "created_at", "updated_at"} <= found.keys()
+    assert work.json("log")["version"] == work.json("agents")["version"] == 1
+
+
+@pytest.mark.parametrize("options", [("--no-verify",), ("--allow-empty",), ("--signoff",)], ids=str)
+def test_every_commit_counts_once(work: GitRepo, options: tuple[str, ...]) -> None:
+    """A commit made with an odd option is counted once."""
+    agent = work.register("one")
+    work.commit("feat: a", *options, env=as_agent(agent))
+    work.ok("flush")
+    work.ok("flush")
+    assert work.credited() == {"feat: a": agent}
+    clean(work)
+
+
+def test_an_amend_counts_once(work: GitRepo) -> None:
+    """Amending twice leaves one commit, with the last oid and the same agent."""
+    agent = work.register("one")
+    work.commit("feat: a", env=as_agent(agent))
+    work.git("commit", "--quiet", "--amend", "-m", "feat: b", env=as_agent(agent))
+    work.ok("flush")
+    oid = work.commit("feat: c", "--amend", env=as_agent(agent))
+    work.ok("flush")
+    assert [(c["commit_hash"], c["agent_id"], c["operation"]) for c in work.commits()] == [(oid, agent, "amend")]
+    assert work.json("agents")["agents"][0]["experience_points"] == 5
+    clean(work)
+
+
+def test_an_amend_undone_and_made_again_counts_once(work: GitRepo) -> None:
+    """Reset to the commit before the amend, amend differently: still one piece of work, the last one."""
+    agent = work.register("one")
+    first = work.commit("feat: a", env=as_agent(agent))
+    work.git("commit", "--quiet", "--amend", "-m", "feat: b", env=as_agent(agent))
+    work.git("reset", "--quiet", "--hard", first)
+    work.git("commit", "--quiet", "--amend", "-m", "feat: c", env=as_agent(agent))
+    work.ok("flush")
+    assert work.credited() == {"feat: c": agent}
+    clean(work)
+
+
+def test_a_persons_amend_of_an_agents_commit_shares_by_lines(work: GitRepo) -> None:
+    """Thirty lines by the agent and ten added by a person: the agent keeps three quarters."""
+    agent = work.register("one")
+    work.commit("feat: a", text="line\n" * 30, env=as_agent(agent))
+    work.write("more.txt", "mine\n" * 10)
+    work.git("add", "--all")
+    work.git("commit", "--quiet", "--amend", "--no-edit")
+    work.ok("flush")
+    (commit,) = work.commits()
+    assert commit["agent_id"] == agent
+    assert commit["credits"] == [{"agent_id": agent, "share": 0.75}, {"agent_id": None, "share": 0.25}]
+    assert commit["experience_gained"] == 3.75
+    clean(work)
+
+
+def test_an_agents_new_message_earns_it_nothing(work: GitRepo) -> None:
+    """An agent that only rewords a commit older than the hooks gets no credit for it."""
+    agent = work.register("one")
+    work.git("commit", "--quiet", "--amend", "-m", "reworded", env=as_agent(agent))
+    work.ok("flush")
+    assert work.credited() == {"reworded": "unclaimed"}
+    clean(work)
+
+
+@pytest.mark.parametrize("backend", ["--merge", "--apply"])
+def test_a_rebase_keeps_each_commits_agent(work: GitRepo, backend: str) -> None:
+    """Commits of two agents, rebased by a person: new oids, the same credit, counted once."""
+    one, two = work.register("one"), work.register("two")
+    work.git("switch", "--quiet", "--create", "topic")
+    work.commit("a: by one", env=as_agent(one))
+    work.commit("b: by two", env=as_agent(two))
+    work.git("switch", "--quiet", "main")
+    work.commit("c: by a person")
+    work.ok("flush")
+    work.git("switch", "--quiet", "topic")
+    work.git("rebase", "--quiet", backend, "main")
+    work.ok("flush")
+    assert work.credited() == {"a: by one": one, "b: by two": two, "c: by a person": "human"}
+    assert {c["commit_hash"] for c in work.commits()} == set(work.git("rev-list", "-3", "HEAD").split())
+    clean(work)
+
+
+def test_fixup_and_squash_share_one_commit(work: GitRepo) -> None:
+    """An autosquashed fixup by another agent shares the credit by lines, in one commit."""
+    one, two = work.register("one"), work.register("two")
+    work.commit("a: by one", text="line\n" * 30, env=as_agent(one))
+    work.write("b.txt", "line\n" * 10)
+    work.git("add", "--all")
+    work.git("commit", "--quiet", "--fixup", "HEAD", env=as_agent(two))
+    work.git("rebase", "--quiet", "--interactive", "--autosquash", "HEAD~2", env={"GIT_SEQUENCE_EDITOR": "true"})
+    work.ok("flush")
+    (commit,) = work.commits()
+    assert commit["commit_hash"] == work.head()
+    assert {c["agent_id"]: c["share"] for c in commit["credits"]} == {one: 0.75, two: 0.25}
+    clean(work)
+
+
+def test_a_flush_in_the_middle_of_a_rebase_counts_nothing_twice(work: GitRepo) -> None:
+    """Stopped at `edit`, flushed, amended, flushed, continued, flushed: as many pieces of work as before."""
+    agent = work.register("one")
+    for name in ("a", "b", "c"):
+        work.commit(f"{name}: work", env=as_agent(agent))
+    work.ok("flush")
+    sequence = {"GIT_SEQUENCE_EDITOR": "sed -i '1s/pick/edit/'"}
+    work.git("rebase", "--quiet", "--interactive", "HEAD~3", env=sequence)
+    work.git("commit", "--quiet", "--amend", "-m", "a: amended")
+    work.ok("flush")
+    assert len(work.commits()) == 3
+    work.git("rebase", "--continue")
+    work.ok("flush")
+    assert work.credited() == {"a: amended": agent, "b: work": agent, "c: work": agent}
+    assert {c["commit_hash"] for c in work.commits()} == set(work.git("rev-list", "-3", "HEAD").split())
+    clean(work)
+
+
+def test_commits_no_hook_saw_come_from_the_reflog(work: GitRepo) -> None:
+    """A merge --no-ff, an am, and a commit with the hooks turned away are found, each once, and nobody's."""
+    work.git("switch", "--quiet", "--create", "topic")
+    work.commit("topic: work")
+    patch = work.git("format-patch", "-1", "--stdout") + "\n"
+    work.git("switch", "--quiet", "main")
+    work.commit("other: work")
+    work.git("merge", "--quiet", "--no-ff", "-m", "merged", "topic")
+    work.git("switch", "--quiet", "--create", "mailed", "HEAD~1")
+    work.git("am", "--quiet", stdin=patch)
+    work.write("d.txt", "d")
+    work.git("add", "--all")
+    work.git("-c", "core.hooksPath=/dev/null", "commit", "--quiet", "-m", "hidden")
+    work.ok("flush")
+    found = [(c["task_description"], c["claim"]) for c in work.commits()]
+    assert sorted(found) == [
+        ("hidden", "unclaimed"),
+        ("merged", "unclaimed"),
+        ("other: work", "human"),
+        ("topic: work", "human"),
+        ("topic: work", "unclaimed"),
+    ]
+    clean(work)
+
+
+def test_a_hidden_amend_is_paired_by_the_reflog(work: GitRepo) -> None:
+    """An amend that no hook saw replaces the commit it amended."""
+    agent = work.register("one")
+    work.commit("feat: a", env=as_agent(agent))
+    work.git("-c", "core.hooksPath=/dev/null", "commit", "--quiet", "--amend", "-m", "feat: b")
+    work.ok("flush")
+    assert work.credited() == {"feat: b": agent}
+    clean(work)
+
+
+def test_what_was_fetched_does_not_count(work: GitRepo, tmp_path: Path) -> None:
+    """Commits that came by a pull are not this repository's work."""
+    work.git("push", "--quiet", "origin", "main")
+    other = work.clone(tmp_path / "other")
+    other.git("remote", "set-url", "origin", str(tmp_path / "remote.git"))
+    other.commit("theirs: work")
+    other.git("push", "--quiet", "origin", "main")
+    work.git("pull", "--quiet", "--ff-only", "origin", "main")
+    work.git("push", "--quiet", "origin", "main")
+    work.ok("flush")
+    assert work.credited() == {}
+
+
+def test_a_stranger_is_refused_and_the_hint_mends_it(work: GitRepo) -> None:
+    """An unregistered client cannot commit; the command in the message, run as it stands, lets it."""
+    work.write("a.txt", "a")
+    work.git("add", "--all")
+    refused = work.try_git("commit", "-m", "feat: a", env={"CLAUDECODE": "1"})
+    assert refused.code == 1
+    command = next(line for line in refused.err.splitlines() if "agent-tracker register" in line).strip()
+    words = command.replace("MODEL", "m").replace("SCOPE", "s").split()
+    work.ok(*words[1:])
+    work.git("commit", "--quiet", "-m", "feat: a", env={"CLAUDECODE": "1"})
+    work.ok("flush")
+    assert [c["claim"] for c in work.commits()] == ["agent"]
+
+
+@pytest.mark.parametrize(("policy", "code", "is_warned"), [("enforce", 1, True), ("warn", 0, True), ("off", 0, False)])
+def test_the_policy_decides(work: GitRepo, policy: str, code: int, *, is_warned: bool) -> None:
+    """Enforce refuses an unregistered agent, warn says so, off says nothing."""
+    work.ok("config", "set", "policy", policy, "--repo")
+    done = work.try_git("commit", "--allow-empty", "-m", "feat: a", env=as_agent("nobody"))
+    assert done.code == code
+    assert ("agent-tracker register" in done.err) is is_warned
+
+
+def test_an_unregistered_agents_commit_is_credited_when_it_is_registered(work: GitRepo) -> None:
+    """What --no-verify let through stays unclaimed, and is the agent's once it is registered."""
+    work.commit("feat: a", "--no-verify", env=as_agent("late"))
+    work.ok("flush")
+    assert work.credited() == {"feat: a": "unclaimed"}
+    agent = work.register("late")
+    assert work.credited() == {"feat: a": agent}
+    clean(work)
+
+
+def test_a_retired_agent_is_refused_until_resumed(work: GitRepo) -> None:
+    """Retiring stops its commits, resuming lets them through."""
+    agent = work.register("one")
+    work.ok("agents", "retire", "one")
+    refused = work.try_git("commit", "--allow-empty", "-m", "feat: a", env=as_agent(agent))
+    assert refused.code == 1
+    assert f"agent-tracker agents resume {agent}" in refused.err
+    work.ok("agents", "resume", "one")
+    work.git("commit", "--quiet", "--allow-empty", "-m", "feat: a", env=as_agent(agent))
+    work.ok("flush")
+    assert work.credited() == {"feat: a": agent}
+    clean(work)
+
+
+def test_use_credits_this_worktree_alone(work: GitRepo, tmp_path: Path) -> None:
+    """`use` in one worktree leaves the commits of another to the person."""
+    agent = work.register("one")
+    work.git("worktree", "add", "--quiet", str(tmp_path / "linked"), "-b", "linked")
+    linked = GitRepo(tmp_path / "linked")
+    linked.ok("use", "one")
+    linked.commit("a: by the agent")
+    work.commit("b: by a person")
+    work.ok("flush")
+    assert work.credited() == {"a: by the agent": agent, "b: by a person": "human"}
+
+
+def test_use_expires(work: GitRepo) -> None:
+    """After its hours `use` credits nobody."""
+    work.register("one")
+    work.ok("use", "one", "--hours", "0.0003")
+    run("sleep", "1.5", cwd=work.path)
+    work.commit("a: by a person")
+    work.ok("flush")
+    assert work.credited() == {"a: by a person": "human"}
+
+
+def test_a_person_may_say_so(work: GitRepo) -> None:
+    """AGENT_TRACKER_AGENT=human makes a commit in a client's shell a person's."""
+    work.commit("a: mine", env={"CLAUDECODE": "1", "AGENT_TRACKER_AGENT": "human"})
+    work.ok("flush")
+    assert work.credited() == {"a: mine": "human"}
+
+
+def test_credit_puts_a_wrong_one_right(work: GitRepo) -> None:
+    """A person's correction moves the commit and its experience, and can be corrected again."""
+    agent = work.register("one")
+    work.commit("a: work", env=as_agent(agent))
+    work.ok("flush")
+    work.ok("credit", "HEAD", "human", "--why", "I wrote it")
+    assert work.credited() == {"a: work": "human"}
+    assert work.json("agents")["agents"][0]["experience_points"] == 0
+    work.ok("credit", "HEAD", "one")
+    assert work.credited() == {"a: work": agent}
+    clean(work)
+
+
+def test_a_commit_in_two_clones_is_one_fact(work: GitRepo, tmp_path: Path) -> None:
+    """A clone's log shows what the first clone recorded, and nothing twice."""
+    agent = work.register("one")
+    work.commit("a: work", env=as_agent(agent))
+    work.git("push", "--quiet", "origin", "main")
+    clone = GitRepo(tmp_path / "clone")
+    run("git", "clone", "--quiet", tmp_path / "remote.git", clone.path, cwd=tmp_path)
+    clone.ok("install-hooks")
+    clone.commit("b: work", env=as_agent(agent))
+    clone.ok("flush")
+    assert clone.credited() == {"a: work": agent, "b: work": agent}
+    assert work.credited() == clone.credited()
+    clean(work)
+
+
+def test_flush_all_reaches_every_repository(make_repo: Callable[..., GitRepo]) -> None:
+    """One command flushes every repository in which hooks were installed."""
+    first, second = make_repo("first"), make_repo("second")
+    for repo in (first, second):
+        repo.ok("install-hooks")
+    agent = first.register("one")
+    for repo in (first, second):
+        repo.commit(f"{repo.path.name}: work", env=as_agent(agent))
+    found = json.loads(first.ok("flush", "--all", "--json"))
+    assert [r["commits"] for r in found["repositories"]] == [1, 1]
+    assert len(first.json("log", "--all")["commits"]) == 2
+
+
+def test_a_damaged_or_missing_store_never_stops_git(work: GitRepo, home: Path) -> None:
+    """With a directory at the database's path commits and pushes go on, and a later flush has them all."""
+    agent = work.register("one")
+    database = home / ".config/opencode/agent-tracker.lmdb"
+    database.rename(database.with_suffix(".away"))
+    database.mkdir()
+    work.commit("a: work", env=as_agent(agent))
+    pushed = work.try_git("push", "--quiet", "origin", "main")
+    assert pushed.code == 0
+    assert len(pushed.err.strip().splitlines()) == 1, pushed.err
+    database.rmdir()
+    database.with_suffix(".away").rename(database)
+    work.ok("flush")
+    assert work.credited() == {"a: work": agent}
+
+
+def test_the_hooks_of_a_removed_package_are_harmless(work: GitRepo) -> None:
+    """With the interpreter gone people commit, agents commit, and pushes go through."""
+    core = work.path / ".git/hooks/agent-tracker.sh"
+    text = core.read_text()
+    core.write_text(text.replace("AT_PYTHON='", "AT_PYTHON='/gone", 1))
+    work.commit("a: by a person")
+    work.commit("b: by a stranger", env=as_agent("nobody"))
+    work.git("push", "--quiet", "origin", "main")
+    core.write_text(text)
+    work.ok("flush")
+    assert work.credited() == {"a: by a person": "human", "b: by a stranger": "unclaimed"}

@@ -1,0 +1,148 @@
+"""The layers of the package: who may import whom, and what a hook's path may load."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "agent_tracker"
+
+TIERS: tuple[frozenset[str], ...] = (
+    frozenset({"__init__", "errors", "records"}),
+    frozenset({"escaping"}),
+    frozenset({"lines", "packing", "files", "locking"}),
+    frozenset({"paths", "repository", "config", "git", "history", "spool", "reflog", "tables", "settled"}),
+    frozenset({"store"}),
+    frozenset({"registration", "xp", "credit"}),
+    frozenset({"registry", "views.base", "views.log", "views.standings"}),
+    frozenset({"apply", "gather", "verify", "install"}),
+    frozenset({"flush"}),
+    frozenset({"hook", "agents", "configuring", "flush_command"}),
+    frozenset({"installing"}),
+    frozenset({"status", "bench", "demo"}),
+    frozenset({"render"}),
+    frozenset({"cli"}),
+    frozenset({"__main__"}),
+)
+"""Lowest first; a module imports only from tiers below its own, or from its own tier where SIBLINGS says so."""
+
+SIBLINGS = {
+    ("records", "errors"),
+    ("apply", "verify"),
+    ("verify", "apply"),
+    ("settled", "paths"),
+    ("settled", "repository"),
+    ("config", "paths"),
+    ("views.log", "views.base"),
+    ("views.standings", "views.base"),
+}
+"""The imports inside one tier: (importer, imported)."""
+
+PURE = frozenset({"registration", "xp", "credit", "views.base", "views.log", "views.standings"})
+PURE_MAY_IMPORT = frozenset({"errors", "records"}) | PURE
+SOLE_IMPORTERS = {
+    "lmdb": "store",
+    "pygit2": "history",
+    "typer": "cli",
+    "rich": "render",
+    "msgspec": "render",
+    "tomlkit": "config",
+}
+
+
+def modules() -> dict[str, ast.Module]:
+    """Return every module of the package, parsed, by its name below the package."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        if "hooks" not in path.relative_to(PACKAGE).parts:
+            name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+            found[name.removesuffix(".__init__") if name != "__init__" else name] = ast.parse(path.read_text("utf-8"))
+    return found
+
+
+def imports(tree: ast.Module) -> set[str]:
+    """Return the dotted names that a module imports anywhere in it, type checking included."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def internal(tree: ast.Module) -> set[str]:
+    """Return the modules of the package that a module imports, by their names below it."""
+    known = modules().keys()
+    found = set()
+    for name in imports(tree):
+        if name.startswith("agent_tracker."):
+            below = name.removeprefix("agent_tracker.")
+            found.add(below if below in known else below.rpartition(".")[0])
+    return {name for name in found if name}
+
+
+def tier(name: str) -> int:
+    """Return a module's tier."""
+    return next(number for number, members in enumerate(TIERS) if name in members)
+
+
+def test_every_module_has_its_tier() -> None:
+    """A new module is placed in a layer before it can be merged."""
+    placed = frozenset().union(*TIERS)
+    assert modules().keys() - placed - {"views"} == set()
+
+
+def test_imports_point_downwards() -> None:
+    """A module imports only from the layers below it."""
+    wrong = [
+        f"{name} imports {other}"
+        for name, tree in modules().items()
+        if name != "views"
+        for other in internal(tree)
+        if other != "__init__" and tier(other) >= tier(name) and (name, other) not in SIBLINGS
+    ]
+    assert wrong == []
+
+
+def test_rules_and_views_are_pure() -> None:
+    """Identity, credit, experience and the views reach no clock, disk, git or environment."""
+    tree = modules()
+    for name in PURE:
+        assert internal(tree[name]) <= PURE_MAY_IMPORT, name
+        assert not imports(tree[name]) & {"os", "sys", "time", "pathlib", "subprocess", "io"}, name
+
+
+@pytest.mark.parametrize(("library", "owner"), SOLE_IMPORTERS.items())
+def test_each_library_has_one_importer(library: str, owner: str) -> None:
+    """A library is known to one module alone."""
+    users = {name for name, tree in modules().items() if any(i.split(".")[0] == library for i in imports(tree))}
+    allowed = {owner} | ({"bench"} if library in {"lmdb", "msgspec"} else set())
+    assert users <= allowed
+    assert owner in users
+
+
+def loaded(code: str) -> set[str]:
+    """Return the modules that are loaded after running `code` in a bare interpreter."""
+    program = f"import sys; sys.path[:0] = sys.argv[1].split(':'); {code}; print(*sys.modules)"
+    where = f"{PACKAGE.parent}:{Path(__import__('lmdb').__file__).parent.parent}"
+    done = subprocess.run([sys.executable, "-ISc", program, where], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+FORBIDDEN = {"pygit2", "typer", "rich", "dataclasses", "msgspec", "json", "asyncio", "tomlkit"}
+
+
+@pytest.mark.parametrize("module", ["hook", "flush", "flush_command", "__main__"])
+def test_a_hooks_path_loads_nothing_heavy(module: str) -> None:
+    """What runs on a push or an odd commit starts without the heavy libraries."""
+    assert not loaded(f"import agent_tracker.{module}") & FORBIDDEN
+
+
+def test_a_flush_with_nothing_to_do_loads_next_to_nothing() -> None:
+    """Asking whether there is anything to flush costs less than importing typing or lmdb."""
+    assert not loaded("import agent_tracker.flush_command") & {"typing", "re", "lmdb", "subprocess", "pathlib", "enum"}
