@@ -16,7 +16,7 @@ import typer
 from agent_tracker import __version__
 from agent_tracker.errors import AgentTrackerError, ConfigError, UsageError
 from agent_tracker.flush import Context, open_store
-from agent_tracker.flush_command import complain, run_all, run_here
+from agent_tracker.flush_command import complain, log_bug, run_all, run_here
 from agent_tracker.paths import RepositoryPaths, user_paths
 from agent_tracker.repository import Repository, find_repository
 
@@ -53,23 +53,8 @@ def main() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
     except Exception:  # noqa: BLE001 -- a bug: the traceback goes to a file, a person gets one line
-        return _log_bug()
+        return log_bug()
     return 0
-
-
-def _log_bug() -> int:
-    import traceback  # noqa: PLC0415 -- only for a bug
-
-    path = user_paths(os.environ).log_file
-    try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {__version__} {sys.argv!r}\n")
-            traceback.print_exc(file=file)
-    except OSError:
-        traceback.print_exc()
-    print(f"error: a bug in agent-tracker; the details are in {path}", file=sys.stderr)
-    return 3
 
 
 def _context() -> Context:
@@ -428,6 +413,13 @@ def demo() -> None:
     raise typer.Exit(run_demo(sys.stdout))
 
 
+def _show_progress(step: str) -> None:
+    """Show the step that a long command is at, over the last one; nothing where nobody watches."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{step}")
+        sys.stderr.flush()
+
+
 @app.command()
 def bench(
     *,
@@ -439,7 +431,7 @@ def bench(
     from agent_tracker import bench as measure  # noqa: PLC0415
     from agent_tracker import render  # noqa: PLC0415
 
-    figures = measure.bench(commits=commits, facts=facts)
+    figures = measure.bench(commits=commits, facts=facts, progress=_show_progress)
     if as_json:
         render.show_json("figures", measure.as_mapping(figures))
     else:

@@ -32,7 +32,7 @@ from agent_tracker.records import (
 )
 from agent_tracker.reflog import position_of, read_entries
 from agent_tracker.registry import write_agents
-from agent_tracker.repository import Repository, worktrees
+from agent_tracker.repository import Repository, head_oid, worktrees
 from agent_tracker.spool import Segment, ensure_directory, read_segment, seal, segments, set_aside
 from agent_tracker.store import Location, Store, locate
 
@@ -211,7 +211,8 @@ def _read_reflogs(
     for name, git_dir in worktrees(repository.common_dir):
         stored = snapshot.reflog_position(git_dir) if snapshot else None
         start = stored or (baseline.get(name) if baseline is not None else position_of(git_dir))
-        entries, position = read_entries(git_dir, start)
+        head = head_oid(git_dir, repository.common_dir)
+        entries, position = read_entries(git_dir, start, head=head)
         sighted += [Sighted(entry, context.now_ns + len(sighted) + i) for i, entry in enumerate(entries)]
         if position != stored:
             moved[git_dir] = position

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 
+from agent_tracker import __version__
 from agent_tracker.errors import AgentTrackerError, GitError
 from agent_tracker.escaping import escape
 from agent_tracker.paths import RepositoryPaths, user_paths
@@ -20,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent_tracker.flush import Context, FlushReport
 
-__all__ = ["complain", "run", "run_all", "run_here"]
+__all__ = ["complain", "log_bug", "run", "run_all", "run_here"]
 
 OPTIONS = frozenset({"--json", "--all", "--quiet", "-q"})
 JSON_VERSION = 1
@@ -38,6 +39,24 @@ def run(arguments: list[str]) -> int | None:
         return run_here(as_json=as_json, is_quiet=is_quiet)
     except AgentTrackerError as error:
         return complain(error)
+    except Exception:  # noqa: BLE001 -- a bug: the traceback goes to a file, a person gets one line
+        return log_bug()
+
+
+def log_bug() -> int:
+    """Write the traceback of a bug to the log, print one line that says where, and return the exit code."""
+    import traceback  # noqa: PLC0415 -- only for a bug
+
+    path = user_paths(os.environ).log_file
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {__version__} {sys.argv!r}\n")
+            traceback.print_exc(file=file)
+    except OSError:
+        traceback.print_exc()
+    print(f"error: a bug in agent-tracker; the details are in {path}", file=sys.stderr)
+    return 3
 
 
 def complain(error: AgentTrackerError) -> int:

@@ -55,21 +55,36 @@ def operation_of(message: str) -> str | None:
     return None
 
 
-def read_entries(git_dir: str, position: ReflogPosition | None) -> tuple[list[Entry], ReflogPosition]:
-    """Return the commit-making entries behind `position`, oldest first, and the position behind the last whole line.
+def read_entries(git_dir: str, position: ReflogPosition | None, *, head: str) -> tuple[list[Entry], ReflogPosition]:
+    """Return the commit-making entries behind `position`, oldest first, and the position behind the last one read.
+
+    Git writes an entry before it moves the branch. One that is followed by another from the same old oid never took
+    effect: git was killed in between, and nobody has that commit.
 
     Where the file is no longer what it was (expired, rewritten), reading goes on behind the entry that `position`
     names, and where that is gone too, from the beginning: a commit that is known already is known by its oid.
+
+    Args:
+        git_dir: The worktree's git directory.
+        position: Where the last reading ended; None for the beginning.
+        head: The oid that HEAD has now (hexadecimal), empty where it is not known.
     """
     data = _read(reflog_path(git_dir))
     end = data.rfind(b"\n") + 1
     start = _start(data, position) if position else 0
-    entries = []
-    for line in data[start:end].split(b"\n"):
-        entry = _parse(line)
-        if entry:
-            entries.append(entry)
+    lines = data[start:end].split(b"\n")[:-1]
+    if lines and not _took_effect(lines[-1], head):
+        end -= len(lines.pop()) + 1
+    next_olds = [line.split(b" ", 1)[0].decode("ascii", "replace") for line in lines[1:]]
+    pairs = zip(map(_parse, lines), [*next_olds, ""], strict=False)
+    entries = [entry for entry, next_old in pairs if entry and entry.old.hex() != next_old]
     return entries, ReflogPosition(end, _last_oid(data, end))
+
+
+def _took_effect(line: bytes, head: str) -> bool:
+    """Tell whether the last entry moved HEAD, or is one whose git is still at work or was killed: that one can wait."""
+    fields = line.split(b" ", 2)
+    return not head or len(fields) < 3 or fields[1].decode("ascii", "replace") == head  # noqa: PLR2004 -- old, new, who
 
 
 def position_of(git_dir: str) -> ReflogPosition:

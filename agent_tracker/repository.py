@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Repository", "find_repository", "repository_at", "worktrees"]
+__all__ = ["Repository", "find_repository", "head_oid", "repository_at", "worktrees"]
 
 
 class Repository:
@@ -107,6 +107,26 @@ def worktrees(common_dir: str) -> Iterator[tuple[str, str]]:
         return
     for name in names:
         yield name, os.path.join(linked, name)
+
+
+def head_oid(git_dir: str, common_dir: str) -> str:
+    """Return the oid of HEAD in hexadecimal, from the files alone; empty where they do not tell (unborn, reftable)."""
+    try:
+        head = _read_line(os.path.join(git_dir, "HEAD"))
+        if not head.startswith("ref: "):
+            return head
+        name = head.removeprefix("ref: ")
+        try:
+            return _read_line(os.path.join(common_dir, name))
+        except (FileNotFoundError, NotADirectoryError):
+            return _packed_oid(common_dir, name)
+    except OSError:
+        return ""
+
+
+def _packed_oid(common_dir: str, name: str) -> str:
+    with open(os.path.join(common_dir, "packed-refs"), encoding="utf-8", errors="surrogateescape") as file:
+        return next((line[: -len(name) - 2] for line in file if line.endswith(f" {name}\n")), "")
 
 
 def repository_at(git_dir: str) -> Repository:
