@@ -277,7 +277,7 @@ def uninstall_hooks(repository: str | os.PathLike[str], *, is_flushed: bool = Fa
 
     Args:
         repository: A path in the repository.
-        is_flushed: Everything in our directory is known to be in the store.
+        is_flushed: The segments are known to be in the store; a spool that has grown since then still stays.
 
     Raises:
         GitError: It is no repository, or a bare one.
@@ -300,7 +300,7 @@ def _uninstall(repository: Repository, *, is_flushed: bool) -> UninstallReport:
         if name != ".":
             _remove_tree(os.path.join(git_dir, "agent-tracker"))
     _remove_tree(os.path.join(spool_dir, "hooks"))
-    unflushed = () if is_flushed else tuple(_unflushed(spool_dir))
+    unflushed = tuple(_unflushed(spool_dir, is_flushed=is_flushed))
     if not unflushed:
         _remove_tree(spool_dir)
     return UninstallReport(changes, unflushed)
@@ -326,9 +326,10 @@ def _remove_tree(path: str) -> None:
         shutil.rmtree(path)
 
 
-def _unflushed(spool_dir: str) -> Iterator[str]:
+def _unflushed(spool_dir: str, *, is_flushed: bool) -> Iterator[str]:
     if os.path.islink(spool_dir) or not os.path.isdir(spool_dir):
         return
     for entry in sorted(os.scandir(spool_dir), key=lambda entry: entry.name):
-        if entry.name.startswith(PREFIX) or (entry.name == SPOOL and entry.stat(follow_symlinks=False).st_size):
+        is_segment = entry.name.startswith(PREFIX) and not is_flushed
+        if is_segment or (entry.name == SPOOL and entry.stat(follow_symlinks=False).st_size):
             yield entry.path

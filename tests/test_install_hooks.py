@@ -1,0 +1,435 @@
+"""Hooks in and out of real repositories, beside whatever was there before."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import stat
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
+
+from agent_tracker.errors import AgentTrackerError, GitError, SpoolError
+from agent_tracker.install import (
+    EVENTS,
+    InstallReport,
+    hook_files_dir,
+    install_hooks,
+    missing_hooks,
+    uninstall_hooks,
+)
+from agent_tracker.repository import find_repository
+from gitrepo import GitRepo, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KEPT = ".agent-tracker-kept"
+
+
+def install(path: Path, *, python: str = sys.executable, sys_path: str = "/nowhere") -> InstallReport:
+    """Install as the command does, for a registry that is empty."""
+    return install_hooks(path, python=python, sys_path=[sys_path], registry=path / "registry")
+
+
+def tree(root: Path) -> str:
+    """Return a digest of every name, mode, link and byte under `root`."""
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*")):
+        status = path.lstat()
+        content = bytes(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else b""
+        digest.update(f"{path.relative_to(root)} {stat.S_IFMT(status.st_mode)} {status.st_mode:o} ".encode() + content)
+    return digest.hexdigest()
+
+
+def script(path: Path, body: str, *, mode: int = 0o755) -> Path:
+    """Write a shell script."""
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(mode)
+    return path
+
+
+def hooks_of(repo: GitRepo) -> Path:
+    """Return the repository's own hooks directory."""
+    return repo.path / ".git/hooks"
+
+
+def changes(report: InstallReport) -> list[str]:
+    """Return what became of each event's hook."""
+    return [change.change for change in report.changes]
+
+
+def records(repo: GitRepo) -> list[str]:
+    """Return the kinds and oids in the spool."""
+    text = (repo.path / ".git/agent-tracker/spool").read_text()
+    return [" ".join(line.split("\t")[1:3]) for line in text.split("\n") if line]
+
+
+def test_hooks_are_put_in_and_record(repo: GitRepo) -> None:
+    """After installing, a commit stands in the spool, and the files are those that ship."""
+    report = install(repo.path)
+    oid = repo.commit("first")
+    assert records(repo) == [f"commit {oid}"]
+    assert changes(report) == ["installed"] * 4
+    for event in EVENTS:
+        assert (hooks_of(repo) / event).read_bytes() == (Path(hook_files_dir()) / event).read_bytes()
+        assert (hooks_of(repo) / event).stat().st_mode & 0o700 == 0o700
+    assert (hooks_of(repo) / "agent-tracker.sh").stat().st_mode & 0o700 == 0o600
+    assert (repo.path / ".git/agent-tracker").stat().st_mode & 0o777 == 0o700
+    assert (report.foreign_hooks_dir, report.lines_to_add) == ("", ())
+
+
+def test_installing_three_times_changes_nothing(repo: GitRepo) -> None:
+    """The second and third time every byte, mode and name stays, and the project keeps its id."""
+    script(hooks_of(repo) / "pre-commit", "true")
+    first = install(repo.path)
+    before = tree(repo.path)
+    for _ in range(2):
+        again = install(repo.path)
+        assert (again.project, changes(again)) == (first.project, ["unchanged"] * 4)
+    assert tree(repo.path) == before
+    assert str(UUID(first.project)) == first.project
+
+
+def test_what_the_shell_is_told_is_only_data(make_repo: Callable[..., GitRepo], tmp_path: Path) -> None:
+    """Paths with quotes and substitutions reach the shell as they are."""
+    repo = make_repo('it\'s $(touch PWN) "here"')
+    modules = tmp_path / "a'b $(touch PWN)"
+    (modules / "agent_tracker").mkdir(parents=True)
+    (modules / "agent_tracker/hook.py").touch()
+    python = script(tmp_path / "py't`hon", 'printf "%s" "$3" >&2; exit 42')
+    install(repo.path, python=str(python), sys_path=str(modules))
+    done = repo.try_git("commit", "--allow-empty", "-qm", "x", env={"CLAUDECODE": "1"})
+    assert (done.code, done.err) == (1, str(modules))
+    assert not list(tmp_path.rglob("PWN"))
+
+
+@pytest.mark.parametrize(
+    ("python", "sys_path"), [("python3", "/a"), ("/python3", "modules"), ("/python3", "/a:b"), ("/python3", "")]
+)
+def test_a_path_that_no_hook_can_use_is_refused(repo: GitRepo, python: str, sys_path: str) -> None:
+    """Relative paths and colons would make a hook import from somewhere else: nothing is installed."""
+    before = tree(repo.path)
+    with pytest.raises(AgentTrackerError, match=r"absolute|colon"):
+        install(repo.path, python=python, sys_path=sys_path)
+    assert tree(repo.path) == before
+
+
+def test_a_foreign_hook_is_kept_and_runs(repo: GitRepo) -> None:
+    """The hook that was there is renamed, runs behind ours, and still decides."""
+    script(hooks_of(repo) / "pre-commit", "echo theirs >&2; exit 9")
+    report = install(repo.path)
+    assert report.changes[0].kept == str(hooks_of(repo) / f"pre-commit{KEPT}")
+    done = repo.try_git("commit", "--allow-empty", "-qm", "x")
+    assert (done.code, done.err) == (1, "theirs\n")
+
+
+def test_a_linked_foreign_hook_runs_where_it_lies(repo: GitRepo) -> None:
+    """A hook that is a relative symbolic link stays one."""
+    (repo.path / "tools").mkdir()
+    script(repo.path / "tools/hook", 'echo "$0" >&2')
+    (hooks_of(repo) / "post-commit").symlink_to("../../tools/hook")
+    install(repo.path)
+    kept = hooks_of(repo) / f"post-commit{KEPT}"
+    assert str(kept.readlink()) == "../../tools/hook"
+    assert repo.try_git("commit", "--allow-empty", "-qm", "x").err == f".git/hooks/{kept.name}\n"
+
+
+def test_a_link_to_a_hook_of_ours_is_somebodys(repo: GitRepo) -> None:
+    """Only a file that we wrote is ours to replace; a link to such a file is given back."""
+    (hooks_of(repo) / "pre-commit").symlink_to(Path(hook_files_dir()) / "pre-commit")
+    before = tree(hooks_of(repo))
+    install(repo.path)
+    assert (Path(hook_files_dir()) / "pre-commit").read_text().startswith("#!/bin/sh\n# agent-tracker-hook")
+    repo.commit("first")
+    shutil.rmtree(repo.path / ".git/agent-tracker")
+    uninstall_hooks(repo.path)
+    assert tree(hooks_of(repo)) == before
+
+
+def test_a_hook_that_only_speaks_of_ours_is_foreign(repo: GitRepo) -> None:
+    """Our id further down in a file does not make the file ours."""
+    script(hooks_of(repo) / "pre-commit", "true\n# agent-tracker-hook 1")
+    assert install(repo.path).changes[0].kept
+
+
+def test_an_older_version_of_ours_is_replaced(repo: GitRepo) -> None:
+    """A hook with our id of any version is brought up to date and not kept."""
+    script(hooks_of(repo) / "pre-commit", "# agent-tracker-hook 0: older\nexit 1")
+    (hooks_of(repo) / "agent-tracker.sh").write_text("# agent-tracker-hook 0: older\n")
+    report = install(repo.path)
+    assert (report.changes[0].change, report.changes[0].kept) == ("upgraded", "")
+    repo.commit("first")
+
+
+def test_a_lost_mode_is_mended(repo: GitRepo) -> None:
+    """A hook of ours that git would not run is made executable again."""
+    install(repo.path)
+    (hooks_of(repo) / "pre-push").chmod(0o644)
+    assert changes(install(repo.path)) == ["unchanged", "unchanged", "upgraded", "unchanged"]
+
+
+def test_a_foreign_hook_put_over_ours_is_kept(repo: GitRepo) -> None:
+    """Where another tool replaced our hook, the next installation puts ours before it."""
+    install(repo.path)
+    script(hooks_of(repo) / "pre-commit", "exit 9")
+    assert install(repo.path).changes[0].kept
+    assert repo.try_git("commit", "--allow-empty", "-qm", "x").code == 1
+
+
+def test_a_second_foreign_hook_is_an_error(repo: GitRepo) -> None:
+    """Two foreign hooks for one event cannot both be kept: nothing is touched, and the error names them."""
+    script(hooks_of(repo) / "post-rewrite", "one")
+    install(repo.path)
+    script(hooks_of(repo) / "post-rewrite", "two")
+    before = tree(repo.path)
+    with pytest.raises(AgentTrackerError, match=f"post-rewrite.*post-rewrite{KEPT}"):
+        install(repo.path)
+    assert tree(repo.path) == before
+
+
+@pytest.mark.parametrize("name", ["agent-tracker.sh", "pre-push"])
+def test_what_is_in_the_way_is_an_error(repo: GitRepo, name: str) -> None:
+    """A foreign file of our own name, or a directory where a hook should be, is left alone."""
+    path = hooks_of(repo) / name
+    path.write_text("mine\n") if name.endswith(".sh") else path.mkdir()
+    before = tree(repo.path)
+    with pytest.raises(AgentTrackerError, match="in the way"):
+        install(repo.path)
+    assert tree(repo.path) == before
+
+
+def test_uninstalling_gives_everything_back(repo: GitRepo) -> None:
+    """Files, modes, links, a hook that was not executable: the repository is as it was."""
+    repo.commit("first")
+    script(hooks_of(repo) / "pre-commit", "exit 0", mode=0o700)
+    script(hooks_of(repo) / "pre-push", "exit 0", mode=0o644)
+    (hooks_of(repo) / "post-commit").symlink_to("nowhere")
+    before = tree(repo.path)
+    install(repo.path)
+    report = uninstall_hooks(repo.path)
+    assert [change.change for change in report.changes] == ["restored", "restored", "restored", "removed"]
+    assert report.unflushed == ()
+    assert tree(repo.path) == before
+
+
+def test_uninstalling_without_hooks_changes_nothing(repo: GitRepo) -> None:
+    """Where nothing was installed there is nothing to take out."""
+    before = tree(repo.path)
+    assert {change.change for change in uninstall_hooks(repo.path).changes} == {"absent"}
+    assert tree(repo.path) == before
+
+
+def test_facts_that_wait_keep_their_directory(repo: GitRepo) -> None:
+    """Commits that were never flushed survive the hooks, and the report names their file."""
+    install(repo.path)
+    repo.commit("first")
+    report = uninstall_hooks(repo.path)
+    spool = repo.path / ".git/agent-tracker/spool"
+    assert report.unflushed == (str(spool),)
+    assert "commit" in spool.read_text()
+    assert not (hooks_of(repo) / "agent-tracker.sh").exists()
+
+
+def test_a_segment_keeps_the_directory_too(repo: GitRepo) -> None:
+    """An empty spool does not; a sealed segment does."""
+    install(repo.path)
+    ours = repo.path / ".git/agent-tracker"
+    (ours / "spool").touch()
+    (ours / "seg-1-a").write_text("x")
+    assert uninstall_hooks(repo.path).unflushed == (str(ours / "seg-1-a"),)
+    (ours / "seg-1-a").unlink()
+    assert uninstall_hooks(repo.path).unflushed == ()
+    assert not ours.exists()
+
+
+def test_flushed_segments_go_but_a_grown_spool_stays(repo: GitRepo) -> None:
+    """After a flush the segments are spare copies; a commit made since then is not."""
+    install(repo.path)
+    ours = repo.path / ".git/agent-tracker"
+    (ours / "seg-1-a").write_text("x")
+    (ours / "spool").write_text("x")
+    assert uninstall_hooks(repo.path, is_flushed=True).unflushed == (str(ours / "spool"),)
+    (ours / "spool").write_text("")
+    assert uninstall_hooks(repo.path, is_flushed=True).unflushed == ()
+    assert not ours.exists()
+
+
+def test_a_hook_that_replaced_ours_is_left(repo: GitRepo) -> None:
+    """Uninstalling never removes what somebody else put there meanwhile, nor what is kept beside it."""
+    script(hooks_of(repo) / "pre-commit", "one")
+    install(repo.path)
+    theirs = script(hooks_of(repo) / "pre-commit", "two")
+    report = uninstall_hooks(repo.path)
+    assert (report.changes[0].change, report.changes[0].kept) == ("left", f"{theirs}{KEPT}")
+    assert theirs.read_text() == "#!/bin/sh\ntwo\n"
+
+
+def test_a_kept_hook_comes_back_where_ours_is_gone(repo: GitRepo) -> None:
+    """Somebody deleted our hook: what was there before it is given back."""
+    theirs = script(hooks_of(repo) / "pre-commit", "one")
+    install(repo.path)
+    theirs.unlink()
+    assert uninstall_hooks(repo.path).changes[0].change == "restored"
+    assert theirs.read_text() == "#!/bin/sh\none\n"
+
+
+def test_an_interrupted_installation_is_completed(repo: GitRepo) -> None:
+    """Killed between putting the foreign hook aside and writing ours: the next run carries on."""
+    theirs = script(hooks_of(repo) / "pre-commit", "exit 9")
+    theirs.rename(f"{theirs}{KEPT}")
+    assert install(repo.path).changes[0].change == "installed"
+    assert repo.try_git("commit", "--allow-empty", "-qm", "x").code == 1
+
+
+def test_the_baseline_is_written_once(repo: GitRepo) -> None:
+    """It holds each worktree's reflog as it was at the first installation, and stays."""
+    install(repo.path)
+    baseline = repo.path / ".git/agent-tracker/reflog"
+    assert baseline.read_text() == ".\t0\t-\n"
+    repo.commit("first")
+    install(repo.path)
+    assert baseline.read_text() == ".\t0\t-\n"
+
+
+def test_the_baseline_covers_every_worktree(repo: GitRepo) -> None:
+    """One line a worktree: its name, the size of its HEAD reflog, and the last oid there."""
+    oid = repo.commit("first")
+    repo.git("worktree", "add", "-q", repo.path.parent / "side")
+    install(repo.path.parent / "side")
+    git_dir = repo.path / ".git"
+    sizes = [(at / "logs/HEAD").stat().st_size for at in (git_dir, git_dir / "worktrees/side")]
+    expected = f".\t{sizes[0]}\t{oid}\nside\t{sizes[1]}\t{oid}\n"
+    assert (git_dir / "agent-tracker/reflog").read_text() == expected
+
+
+def test_a_linked_worktree_gets_the_common_hooks(repo: GitRepo) -> None:
+    """Installing from a linked worktree serves all of them; uninstalling clears what `use` left in it."""
+    repo.commit("first")
+    side = GitRepo(repo.path.parent / "side")
+    repo.git("worktree", "add", "-q", side.path)
+    install(side.path)
+    oid = side.commit("second")
+    assert records(repo) == [f"commit {oid}"]
+    (repo.path / ".git/worktrees/side/agent-tracker").mkdir()
+    uninstall_hooks(side.path)
+    assert not (repo.path / ".git/worktrees/side/agent-tracker").exists()
+
+
+@pytest.mark.parametrize("scope", ["--local", "--global"])
+@pytest.mark.parametrize("where", ["relative", "absolute", "nowhere"])
+def test_somebody_elses_hooks_directory_is_left_alone(repo: GitRepo, tmp_path: Path, scope: str, where: str) -> None:
+    """Where core.hooksPath points elsewhere nothing is written there; the lines to add then do the work."""
+    value = {"relative": ".githooks", "absolute": str(tmp_path / "shared"), "nowhere": "/dev/null"}[where]
+    directory = repo.path / value
+    if where != "nowhere":
+        directory.mkdir()
+        script(directory / "pre-commit", "true")
+    repo.git("config", scope, "core.hooksPath", value)
+    before = tree(directory), tree(hooks_of(repo))
+    report = install(repo.path)
+    assert (tree(directory), tree(hooks_of(repo))) == before
+    assert report.foreign_hooks_dir == str(directory)
+    assert [line.path for line in report.lines_to_add] == [str(directory / event) for event in EVENTS]
+    assert (repo.path / ".git/agent-tracker/reflog").exists()
+
+
+def test_the_lines_to_add_work(repo: GitRepo, tmp_path: Path) -> None:
+    """Added to another tool's hooks they record commits and rewrites, in worktrees too, and are not asked for again."""
+    (tmp_path / "shared").mkdir()
+    repo.git("config", "core.hooksPath", tmp_path / "shared")
+    for line in install(repo.path).lines_to_add:
+        script(Path(line.path), line.line)
+    first = repo.commit("first")
+    repo.git("commit", "-q", "--amend", "-m", "again")
+    repo.git("worktree", "add", "-q", tmp_path / "side")
+    third = GitRepo(tmp_path / "side").commit("third")
+    assert records(repo) == [f"commit {first}", f"commit {repo.head()}", "rewrite amend", f"commit {third}"]
+    assert install(repo.path).lines_to_add == ()
+    uninstall_hooks(repo.path)
+    repo.commit("fourth")
+    assert records(repo)[-1] == f"commit {third}"
+
+
+def test_a_refusal_passes_through_the_added_line(repo: GitRepo, tmp_path: Path) -> None:
+    """An unregistered agent is stopped there as well."""
+    (tmp_path / "agent_tracker").mkdir()
+    (tmp_path / "agent_tracker/hook.py").touch()
+    python = script(tmp_path / "python", "exit 42")
+    repo.git("config", "core.hooksPath", tmp_path)
+    report = install(repo.path, python=str(python), sys_path=str(tmp_path))
+    script(Path(report.lines_to_add[0].path), f"{report.lines_to_add[0].line}\necho reached >&2")
+    done = repo.try_git("commit", "--allow-empty", "-qm", "x", env={"CLAUDECODE": "1"})
+    assert (done.code, done.err) == (1, "")
+
+
+def test_a_hooks_path_that_names_our_own_directory_is_plain(repo: GitRepo) -> None:
+    """core.hooksPath may point at the repository's own hooks."""
+    repo.git("config", "core.hooksPath", ".git/hooks")
+    assert install(repo.path).foreign_hooks_dir == ""
+
+
+def test_a_linked_hooks_directory_is_somebody_elses(repo: GitRepo) -> None:
+    """`.git/hooks` as a link into the work tree would put our files under version control."""
+    shutil.rmtree(hooks_of(repo))
+    (repo.path / "hooks").mkdir()
+    hooks_of(repo).symlink_to("../hooks")
+    assert install(repo.path).foreign_hooks_dir
+    assert list((repo.path / "hooks").iterdir()) == []
+
+
+def test_a_repository_without_hooks_directory_gets_one(tmp_path: Path) -> None:
+    """`git init --template=` makes none."""
+    repo = GitRepo.init(tmp_path / "bare-bones", "--template=")
+    install(repo.path)
+    oid = repo.commit("first")
+    assert records(repo) == [f"commit {oid}"]
+
+
+@pytest.mark.parametrize("kind", ["bare", "none"])
+def test_only_a_repository_with_a_work_tree_will_do(tmp_path: Path, kind: str) -> None:
+    """A bare repository and a plain directory are errors with a hint."""
+    path = tmp_path / "here"
+    path.mkdir()
+    if kind == "bare":
+        run("git", "init", "-q", "--bare", path, cwd=tmp_path)
+    before = tree(path)
+    with pytest.raises(GitError, match="bare" if kind == "bare" else "not a git repository") as caught:
+        install(path)
+    assert caught.value.hint
+    assert tree(path) == before
+
+
+def test_a_linked_spool_directory_is_refused(repo: GitRepo, tmp_path: Path) -> None:
+    """A symbolic link in the place of our directory stops the installation, and uninstalling does not follow it."""
+    (tmp_path / "aim").mkdir()
+    (repo.path / ".git/agent-tracker").symlink_to(tmp_path / "aim")
+    with pytest.raises(SpoolError, match="agent-tracker"):
+        install(repo.path)
+    uninstall_hooks(repo.path)
+    assert (tmp_path / "aim").exists()
+
+
+def test_missing_hooks_are_named(repo: GitRepo, tmp_path: Path) -> None:
+    """Status can tell which events are not ours, in our own directory and in another tool's."""
+    found = find_repository(str(repo.path), {})
+    assert missing_hooks(found) == EVENTS
+    install(repo.path)
+    (hooks_of(repo) / "pre-push").unlink()
+    assert missing_hooks(found) == ("pre-push",)
+    (tmp_path / "shared").mkdir()
+    repo.git("config", "core.hooksPath", tmp_path / "shared")
+    line = install(repo.path).lines_to_add[1]
+    script(Path(line.path), line.line)
+    assert missing_hooks(found) == ("pre-commit", "pre-push", "post-rewrite")
+
+
+def test_a_hooks_directory_that_is_none_is_an_error(repo: GitRepo) -> None:
+    """What the system refuses ends in one line that names the file."""
+    shutil.rmtree(hooks_of(repo))
+    hooks_of(repo).write_text("a file")
+    with pytest.raises(AgentTrackerError, match=r"cannot install hooks in .*\.git/hooks"):
+        install(repo.path)
