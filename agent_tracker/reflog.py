@@ -73,9 +73,9 @@ def read_entries(git_dir: str, position: ReflogPosition | None, *, head: str) ->
     end = data.rfind(b"\n") + 1
     start = _start(data, position) if position else 0
     lines = data[start:end].split(b"\n")[:-1]
+    next_olds = [line.split(b" ", 1)[0].decode("ascii", "replace") for line in lines[1:]]
     if lines and not _took_effect(lines[-1], head):
         end -= len(lines.pop()) + 1
-    next_olds = [line.split(b" ", 1)[0].decode("ascii", "replace") for line in lines[1:]]
     pairs = zip(map(_parse, lines), [*next_olds, ""], strict=False)
     entries = [entry for entry, next_old in pairs if entry and entry.old.hex() != next_old]
     return entries, ReflogPosition(end, _last_oid(data, end))
