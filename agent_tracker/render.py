@@ -136,7 +136,7 @@ def agents_table(agents: Sequence[Agent]) -> Table:
 def agent_sheet(agent: Agent) -> list[str]:
     """Return one agent's sheet, a line each."""
     standing = agent.standing
-    goal = LEVEL_MICRO * standing.skill_points
+    towards = f"{number(standing.experience_micro):g} of {number(LEVEL_MICRO * standing.skill_points):g}"
     state = "active" if agent.active else "retired"
     return [
         f"{agent.id}  ({state}, since {local(agent.created_at)})",
@@ -145,7 +145,7 @@ def agent_sheet(agent: Agent) -> list[str]:
         f"  scope    {safe(agent.scope)}",
         f"  client   {agent.client or '-'}",
         f"  tier     {trust_tier(standing.skill_points)}",
-        f"  points   {standing.skill_points} SP; {number(standing.experience_micro):g} of {number(goal):g} XP to the next",
+        f"  points   {standing.skill_points} SP, {towards} XP to the next",
         f"  score    {standing.communication_score} CS",
         f"  commits  {standing.total_commits}, bugs {standing.total_bugs}",
     ]
