@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from types import FrameType
 
-__all__ = ["Done", "Throwaway", "throwaway"]
+__all__ = ["NO_PROGRAMS_HINT", "Done", "Throwaway", "throwaway", "write_program"]
 
 TIMEOUT_S = 120.0
 SEALED_PREFIXES = ("AGENT_TRACKER_", "GIT_", "XDG_")
@@ -39,6 +39,9 @@ CONFIGURATION = """\
 \tauto = false
 """
 """Git's whole configuration there. No housekeeping: it would run in the middle of a measurement, or outlive us."""
+
+NO_PROGRAMS_HINT = "if programs may not run there: export TMPDIR=/path/to/another/directory"
+"""What to try where hooks or programs in it do nothing: /tmp may be mounted `noexec`."""
 
 NOTHING: Mapping[str, str] = {}
 
@@ -133,7 +136,8 @@ def throwaway(prefix: str) -> Iterator[Throwaway]:
             root = os.path.realpath(tempfile.mkdtemp(prefix=prefix))
         except OSError as error:
             raise AgentTrackerError(
-                f"cannot make a directory for temporary files: {error.strerror}", "export TMPDIR=/path/to/another one"
+                f"cannot make a directory for temporary files: {error.strerror}",
+                "export TMPDIR=/path/to/another/directory",
             ) from error
         try:
             yield Throwaway(root)
@@ -145,7 +149,7 @@ def write_program(path: str, text: str) -> None:
     """Write an executable file."""
     with open(path, "w", encoding="utf-8", newline="\n") as file:
         file.write(text)
-    os.chmod(path, 0o755)
+    os.chmod(path, 0o700)
 
 
 def _sealed_environment(root: str) -> dict[str, str]:
@@ -162,7 +166,6 @@ def _sealed_environment(root: str) -> dict[str, str]:
         "USERPROFILE": home,
         "PATH": os.path.join(root, "bin") + os.pathsep + os.environ.get("PATH", os.defpath),
         "PYTHONPATH": os.pathsep.join(os.path.abspath(entry) for entry in sys.path),
-        "PYTHONDONTWRITEBYTECODE": "1",
         "GIT_CONFIG_GLOBAL": os.path.join(home, ".gitconfig"),
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_TERMINAL_PROMPT": "0",
@@ -179,7 +182,7 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
 
 def _remove(root: str) -> None:
     """Remove the directory; no second interrupt stops that."""
-    previous = _set_handlers({signum: signal.SIG_IGN for signum in (signal.SIGINT, *_endings())})
+    previous = _set_handlers(dict.fromkeys((signal.SIGINT, *_endings()), signal.SIG_IGN))
     try:
         for _ in range(20):
             shutil.rmtree(root, ignore_errors=True)
