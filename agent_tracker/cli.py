@@ -151,7 +151,7 @@ def register(
     done = agents.register(_context(), name, model=model, scope=scope, client=client)
     _show_registered(done, as_json=as_json, verb="Registered")
     if not as_json and not client:
-        render.show(f"Its commits: export AGENT_TRACKER_AGENT={done.agent.id}, or: agent-tracker use {done.agent.id}")
+        render.show(f"In its shell: export AGENT_TRACKER_AGENT={done.agent.id}")
 
 
 def _show_registered(done: object, *, as_json: bool, verb: str) -> None:

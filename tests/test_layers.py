@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lmdb
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "agent_tracker"
@@ -18,10 +19,10 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"paths", "repository", "config", "git", "history", "spool", "reflog", "tables", "settled"}),
     frozenset({"store"}),
     frozenset({"registration", "xp", "credit"}),
-    frozenset({"registry", "views.base", "views.log", "views.standings"}),
+    frozenset({"registry", "throwaway", "views.base", "views.log", "views.standings"}),
     frozenset({"apply", "gather", "verify", "install"}),
     frozenset({"flush"}),
-    frozenset({"hook", "agents", "configuring", "flush_command"}),
+    frozenset({"hook", "agents", "bench_hooks", "configuring", "flush_command"}),
     frozenset({"installing"}),
     frozenset({"status", "bench", "demo"}),
     frozenset({"render"}),
@@ -129,7 +130,7 @@ def test_each_library_has_one_importer(library: str, owner: str) -> None:
 def loaded(code: str) -> set[str]:
     """Return the modules that are loaded after running `code` in a bare interpreter."""
     program = f"import sys; sys.path[:0] = sys.argv[1].split(':'); {code}; print(*sys.modules)"
-    where = f"{PACKAGE.parent}:{Path(__import__('lmdb').__file__).parent.parent}"
+    where = f"{PACKAGE.parent}:{Path(lmdb.__file__).parent.parent}"
     done = subprocess.run([sys.executable, "-ISc", program, where], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 

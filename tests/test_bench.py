@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agent_tracker.bench import Codec, Figures, Machine, StoreSpeed, as_lines, as_mapping
+from agent_tracker.bench_hooks import CommitCost, FlushCost, PushCost, _Repository, added, alternate, ratio
+from agent_tracker.errors import AgentTrackerError
+from agent_tracker.throwaway import throwaway
+from gitrepo import agent_tracker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+FIGURES = Figures(
+    Machine(4, 0.5, "A CPU", "Linux 6.1", "ext4", "/bin/dash", "2.39.5", "CPython 3.11.7"),
+    "median",
+    CommitCost(100, 5.0, 2.0, 2.2, 1.1, (1.05, 1.15), 2.5, 1.25, (1.2, 1.3)),
+    PushCost(100, 15.0, 1.0, 1.02, 1.02, (0.9, 1.1), 20, 10, 35.5),
+    FlushCost(40, 13.5, 9.0, 1.5),
+    StoreSpeed(100_000, 200_000.4, 200.6, 10_000, 500_000.0, 600_000.0),
+    (Codec("struct", 1e6, 2e6, 86.0, 0.4), Codec("json", 4e5, 3e5, 131.0, 7.0)),
+    17.2,
+)
+
+
+@pytest.fixture
+def temporary(tmp_path: Path) -> Path:
+    """Where this test's temporary files go, empty."""
+    path = tmp_path / "tmp"
+    path.mkdir()
+    return path
+
+
+def numbers(value: Any) -> list[float]:  # noqa: ANN401 -- JSON
+    """Return every number in a JSON value."""
+    if isinstance(value, dict):
+        return [n for part in value.values() for n in numbers(part)]
+    if isinstance(value, list):
+        return [n for part in value for n in numbers(part)]
+    return [value] if isinstance(value, int | float) else []
+
+
+def test_it_measures_for_real_and_leaves_nothing(temporary: Path, home: Path) -> None:
+    """`bench --json` has every figure; nothing remains in the home or elsewhere, and a pipe sees no progress."""
+    options = ("--commits", "3", "--facts", "200", "--json")
+    done = agent_tracker("bench", *options, cwd=temporary.parent, env={"TMPDIR": str(temporary)})
+    assert (done.code, done.err) == (0, "")
+    found = json.loads(done.out)
+    assert found["version"] == 1
+    figures = found["figures"]
+    assert shape(figures) == shape(as_mapping(FIGURES))
+    assert figures["commit"]["rounds"] == 3
+    assert figures["push"]["flushed_commits"] == 10
+    assert figures["store"]["facts"] == 200
+    assert [codec["name"] for codec in figures["codecs"]] == ["struct", "json", "msgspec"]
+    always = ("no_hooks_ms", "no_hook_ms", "nothing_to_do_ms", "import_lmdb_ms", "facts_per_s", "commit_reads_per_s")
+    present = {name: value for part in figures.values() if isinstance(part, dict) for name, value in part.items()}
+    assert all(present[name] > 0 for name in always)
+    assert all(abs(number) < 1e12 for number in numbers(figures))
+    assert list(temporary.iterdir()) == []
+    assert [entry.name for entry in home.iterdir()] == [".gitconfig"]
+
+
+def shape(value: object) -> object:
+    """Return the names in a JSON value, a list's by its first item."""
+    if isinstance(value, dict):
+        return {name: shape(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [shape(value[0])]
+    return None
+
+
+def test_people_read_every_figure() -> None:
+    """The lines hold the machine, the baselines by name, each ratio and each rate, in 100 columns."""
+    lines = as_lines(FIGURES)
+    text = "\n".join(lines)
+    for words in (
+        "4 CPUs (A CPU)",
+        "ext4",
+        "/bin/dash",
+        "git 2.39.5",
+        "CPython 3.11.7",
+        "two empty sh hooks",
+        "baseline",
+    ):
+        assert words in text
+    for figure in (
+        "1.10 x (1.05 to 1.15)",
+        "1.25 x (1.20 to 1.30)",
+        "35.50",
+        "1.50 x",
+        "200,000",
+        "500,000",
+        "600,000",
+    ):
+        assert figure in text
+    assert "busy" not in text
+    assert max(map(len, lines)) <= 100
+
+
+def test_a_busy_machine_is_mentioned() -> None:
+    """Figures that others disturbed say so."""
+    busy = FIGURES._replace(machine=FIGURES.machine._replace(load=3.5))
+    assert any("busy (load 3.5)" in line for line in as_lines(busy))
+
+
+def test_each_kind_runs_once_a_round() -> None:
+    """The kinds alternate, and the rounds that warm up are left out of the times."""
+    called: list[str] = []
+
+    def kind(name: str, took_s: float) -> Callable[[], float]:
+        def run() -> float:
+            called.append(name)
+            return took_s
+
+        return run
+
+    times = alternate(5, {"a": kind("a", 0.001), "b": kind("b", 0.002)})
+    assert times == {"a": [1.0] * 5, "b": [2.0] * 5}
+    rounds = [called[i : i + 2] for i in range(0, len(called), 2)]
+    assert all(sorted(pair) == ["a", "b"] for pair in rounds)
+    assert ["b", "a"] in rounds
+    assert ["a", "b"] in rounds
+
+
+def test_the_estimate_is_the_median_difference_in_a_round() -> None:
+    """A slow round moves neither the difference nor the ratio."""
+    times = {"none": [1.0, 50.0, 2.0], "empty": [3.0, 52.0, 4.0], "ours": [4.0, 53.0, 5.0]}
+    assert added(times, "empty", "none") == 2.0
+    assert ratio(times, "ours") == (1.5, (1.5, 1.5))
+
+
+def test_noise_larger_than_the_baseline_gives_no_ratio() -> None:
+    """Where empty hooks seem to cost nothing, nothing is divided by it."""
+    times = {"none": [2.0], "empty": [1.0], "ours": [3.0]}
+    assert ratio(times, "ours") == (0.0, (0.0, 0.0))
+
+
+def test_hooks_that_do_nothing_are_not_measured(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fast because broken is an error, not a figure."""
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    with throwaway("t-") as place:
+        ours = _Repository(place, "ours", is_ours=True)
+        ours.commit()
+        ours.expect_spooled(1)
+        empty = _Repository(place, "empty", empty_hooks=("post-commit",))
+        empty.commit()
+        with pytest.raises(AgentTrackerError, match="recorded 0 of 1 commits"):
+            empty.expect_spooled(1)
+
+
+def test_without_git_it_says_so(temporary: Path) -> None:
+    """One line and a hint, exit code 1."""
+    done = agent_tracker("bench", cwd=temporary.parent, env={"PATH": str(temporary)})
+    assert done.code == 1
+    assert done.err.startswith("error: cannot find git on the PATH\nhint: ")
+
+
+@pytest.mark.parametrize("option", ["--commits", "--facts"])
+def test_too_few_is_a_usage_error(temporary: Path, option: str) -> None:
+    """A median needs something to be taken of."""
+    assert agent_tracker("bench", option, "1", cwd=temporary.parent).code == 2
