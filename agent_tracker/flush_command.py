@@ -50,7 +50,8 @@ def log_bug() -> int:
     path = user_paths(os.environ).log_file
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {__version__} {sys.argv!r}\n")
             traceback.print_exc(file=file)
     except OSError:

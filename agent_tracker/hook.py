@@ -9,8 +9,8 @@ Source: githooks(5).
 from __future__ import annotations
 
 import os
-import sys
 import time
+from contextlib import suppress
 
 from agent_tracker.errors import AgentTrackerError
 from agent_tracker.escaping import escape
@@ -62,7 +62,13 @@ def main(argv: list[str]) -> int:
 
 
 def _say(message: str) -> None:
-    print(f"agent-tracker: {escape(message)}; git goes on", file=sys.stderr)
+    _tell(f"agent-tracker: {escape(message)}; git goes on")
+
+
+def _tell(text: str) -> None:
+    """Write to stderr in one go, or not at all: what is decided holds even where nobody reads."""
+    with suppress(OSError):
+        os.write(2, (text + "\n").encode("utf-8", "backslashreplace"))
 
 
 def environment_marks(env: Mapping[str, str]) -> Marks:
@@ -102,7 +108,7 @@ def _pre_commit(repository: Repository, paths: UserPaths, env: Mapping[str, str]
     message, command = explain(identity, env)
     is_refused = policy == "enforce" and identity.problem != "ambiguous"
     verdict = "commit refused" if is_refused else "the commit stays unclaimed"
-    print(f"agent-tracker: {verdict}: {message}\n  {command}", file=sys.stderr)
+    _tell(f"agent-tracker: {verdict}: {message}\n  {command}")
     return REFUSED if is_refused else 0
 
 
@@ -153,7 +159,7 @@ def _post_commit(repository: Repository, paths: UserPaths, env: Mapping[str, str
     seen = SeenCommit(oid, resolved, use, _is_rebasing(repository), environment_marks(env))
     append(RepositoryPaths(repository.common_dir).spool_dir, commit_line(seen))
     if identity.reason == "agent-tracker use" and agent not in {HUMAN, UNCLAIMED}:
-        print(f"agent-tracker: credited to {escape(agent)} (agent-tracker use)", file=sys.stderr)
+        _tell(f"agent-tracker: credited to {escape(agent)} (agent-tracker use)")
 
 
 def _is_rebasing(repository: Repository) -> bool:
@@ -166,9 +172,7 @@ def _pre_push(repository: Repository, paths: UserPaths) -> None:
     _set_deadline(PUSH_DEADLINE_S)
     report = flush(repository, Context(paths, os.environ, time.time_ns(), timeout_s=1.0))
     if report.rejected:
-        print(
-            f"agent-tracker: {report.rejected} lines set aside in {escape(report.rejected_files[0])}", file=sys.stderr
-        )
+        _tell(f"agent-tracker: {report.rejected} lines set aside in {escape(report.rejected_files[0])}")
 
 
 def _set_deadline(seconds: int) -> None:

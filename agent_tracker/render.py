@@ -6,6 +6,7 @@ Owns every shape that a person or a program reads, and making any stored text sa
 from __future__ import annotations
 
 import os
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -31,18 +32,24 @@ if TYPE_CHECKING:
 __all__ = ["JSON_VERSION", "agents_json", "agents_table", "log_json", "log_table", "show", "show_json"]
 
 JSON_VERSION = 1
+PIPE_WIDTH = 1000
+"""Wide enough that nothing is cut for a program that reads a table."""
 
 
 def console() -> Console:
     """Return a console for stdout: colours follow the terminal and NO_COLOR, a pipe gets plain text of full width."""
-    return Console(highlight=False, soft_wrap=not os.isatty(1), emoji=False, markup=False)
+    width = None if os.isatty(1) else PIPE_WIDTH
+    return Console(highlight=False, emoji=False, markup=False, width=width)
 
 
 def show(*lines: str | Table) -> None:
     """Print lines and tables to stdout."""
     out = console()
-    for line in lines:
-        out.print(line if isinstance(line, Table) else Text(line), soft_wrap=True)
+    with out.capture() as captured:
+        for line in lines:
+            out.print(line if isinstance(line, Table) else Text(line), soft_wrap=not isinstance(line, Table))
+    # A table pads its last column; a person copies lines, a program compares them.
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().split("\n")[:-1]))
 
 
 def show_json(kind: str, value: object) -> None:
