@@ -31,7 +31,6 @@ from agent_tracker.records import (
     StateFact,
 )
 from agent_tracker.registration import Identity, Roster, identify
-from agent_tracker.tables import time_key
 from agent_tracker.xp import COMMIT_MICRO, NEW_STANDING, standing
 
 if TYPE_CHECKING:
@@ -84,7 +83,6 @@ class _Application:
         self._writer = writer
         self._now = now
         self._events = writer.table("events")
-        self._states = writer.table("commits.oid")
         self._deltas: dict[str, tuple[int, int]] = {}
         self._owns: dict[tuple[int, int], tuple[Identity, Shares]] = {}
         self._marks: dict[Marks, int] = {}
@@ -168,7 +166,7 @@ class _Application:
 
     def _put_commits(self, facts: list[CommitFact], touched: set[bytes]) -> int:
         """Store the new commits; those that no rewrite or correction touches are derived at once."""
-        has = self._states.has
+        has = self._writer.has_commit
         fresh = [fact for fact in {fact.oid: fact for fact in facts}.values() if not has(fact.oid)]
         if not fresh:
             return 0
@@ -231,7 +229,7 @@ class _Application:
         """Replay the components of the touched commits and write what became different."""
         done: set[bytes] = set()
         for oid in sorted(touched):
-            if oid in done or not self._states.has(oid):
+            if oid in done or not self._writer.has_commit(oid):
                 continue
             component, rewrites = self._component(oid)
             done.update(component)
@@ -276,21 +274,11 @@ class _Application:
 
     def _move(self, commit: Commit, state: CommitState) -> None:
         """Write a commit's new state and take what it earned from where it was to where it is."""
-        value = self._states.get(commit.oid)
-        assert value is not None  # noqa: S101 -- the component was read from here
-        sequence = packing.unpack_commit_state(value)[0]
-        number_of = self._writer.credit_number
-        index = self._writer.table("commits.agent")
         if commit.status == COUNTED:
             self._add(commit.credits, -1)
-            for agent in agents_of(commit.credits):
-                index.delete(time_key(number_of(agent), commit.committed_at, sequence))
         if state.status == COUNTED:
             self._add(state.credits, 1)
-            for agent in agents_of(state.credits):
-                index.mark(time_key(number_of(agent), commit.committed_at, sequence))
-        packed = packing.pack_commit_state(sequence, state.status, self._numbered(state.credits))
-        self._states.put(commit.oid, packed)
+        self._writer.put_commit_state(commit.oid, state.status, self._numbered(state.credits))
 
     def _add(self, credits: Credits, sign: int) -> None:
         for agent, share in credits:

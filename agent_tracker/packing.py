@@ -4,7 +4,7 @@ Owns the byte layout of every value, each with its own version byte. Never touch
 a value belongs to `tables`.
 
 `struct` was chosen by measurement. A flush starts on every push, and importing msgspec takes longer than all the rest
-of a small one; json reads a commit four times more slowly. `agent-tracker bench` shows the three side by side.
+of a small one; json reads a commit five times more slowly. `agent-tracker bench` shows the three side by side.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ STATUSES = (COUNTED, REWRITTEN, PROVISIONAL)
 NOBODY, PERSON, FIRST_AGENT = 0, 1, 2
 """Numbers that stand for UNCLAIMED and HUMAN in packed credits, and the first that stands for an agent."""
 
-_COMMIT = struct.Struct("<BBBIIqI")
-_STATE = struct.Struct("<BIB")
-_WHOLE = struct.Struct("<BIBI")
+_COMMIT = struct.Struct("<BBIIIBI")
+_STATE = struct.Struct("<BI")
+_WHOLE = struct.Struct("<BIH")
 _SHARE = struct.Struct("<II")
 _AGENT = struct.Struct("<BBIqqIQIIIQH")
 _TRANSITION = struct.Struct("<QB")
@@ -62,6 +62,8 @@ _AGENT_EVENT = struct.Struct("<BQ")
 _CREDIT_EVENT = struct.Struct("<BQ")
 _SIGHTING_EVENT = struct.Struct("<BQ")
 _PROJECT = struct.Struct("<BQB")
+_LONG_OID, _LONG_OID_BYTES = 0x80, 32
+_MAX_SHORT = 0xFFFF
 _OPERATION_NUMBERS = {name: number for number, name in enumerate(OPERATIONS)}
 _STATUS_NUMBERS = {name: number for number, name in enumerate(STATUSES)}
 
@@ -79,48 +81,48 @@ def _check_version(version: int, what: str) -> None:
 def pack_commit(  # noqa: PLR0913, PLR0917 -- the fields of a fact, for a loop that runs a hundred thousand times
     oid: bytes, project: int, operation: str, marks: int, committed_at: int, recorded_at: int, subject: bytes
 ) -> bytes:
-    """Return a commit fact's value; project and marks by their numbers."""
-    return (
-        _COMMIT.pack(VERSION, _OPERATION_NUMBERS[operation], len(oid), project, marks, committed_at, recorded_at)
-        + oid
-        + subject
-    )
+    """Return a commit fact's value; project and marks by their numbers, `committed_at` in 40 bits."""
+    kind = _OPERATION_NUMBERS[operation] | (_LONG_OID if len(oid) == _LONG_OID_BYTES else 0)
+    low, high = committed_at & 0xFFFFFFFF, committed_at >> 32
+    return _COMMIT.pack(VERSION, kind, project, marks, low, high, recorded_at) + oid + subject
 
 
 def unpack_commit(value: bytes) -> RawCommit:
     """Undo `pack_commit`."""
-    version, operation, length, project, marks, committed_at, recorded_at = _COMMIT.unpack_from(value)
+    version, kind, project, marks, low, high, recorded_at = _COMMIT.unpack_from(value)
     if version != VERSION:
         _check_version(version, "a commit")
-    end = 23 + length
+    end = 51 if kind & _LONG_OID else 39
     return (
-        value[23:end],
+        value[19:end],
         project,
-        OPERATIONS[operation],
+        OPERATIONS[kind & 0x7F],
         marks,
-        committed_at,
+        low | high << 32,
         recorded_at,
         str(value[end:], "utf-8", "surrogateescape"),
     )
 
 
 def pack_commit_state(sequence: int, status: str, shares: tuple[tuple[int, int], ...]) -> bytes:
-    """Return what is derived for a commit; a single whole share takes four bytes, the common case."""
-    head = _STATE.pack(VERSION, sequence, _STATUS_NUMBERS[status])
-    if len(shares) == 1:
-        return head + shares[0][0].to_bytes(4, "little")
-    return head + b"".join(_SHARE.pack(agent, share) for agent, share in shares)
+    """Return what is derived for a commit; one agent's whole share, the common case, takes two bytes."""
+    head = VERSION << 4 | _STATUS_NUMBERS[status]
+    if len(shares) == 1 and shares[0][0] <= _MAX_SHORT:
+        return _WHOLE.pack(head, sequence, shares[0][0])
+    return _STATE.pack(head, sequence) + b"".join(_SHARE.pack(agent, share) for agent, share in shares)
 
 
 def unpack_commit_state(value: bytes) -> RawState:
     """Undo `pack_commit_state`."""
     if len(value) == _WHOLE.size:
-        version, sequence, status, agent = _WHOLE.unpack(value)
-        if version == VERSION:
-            return sequence, STATUSES[status], ((agent, MICRO),)
-    version, sequence, status = _STATE.unpack_from(value)
-    _check_version(version, "a commit's state")
-    return sequence, STATUSES[status], tuple(_SHARE.iter_unpack(value[6:]))
+        head, sequence, agent = _WHOLE.unpack(value)
+        shares: tuple[tuple[int, int], ...] = ((agent, MICRO),)
+    else:
+        head, sequence = _STATE.unpack_from(value)
+        shares = tuple(_SHARE.iter_unpack(value[_STATE.size :]))
+    if head >> 4 != VERSION:
+        _check_version(head >> 4, "a commit's state")
+    return sequence, STATUSES[head & 0x0F], shares
 
 
 def _text(*parts: str) -> bytes:

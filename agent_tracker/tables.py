@@ -3,16 +3,15 @@
 Owns the key layout and the checksums. Never opens the database and never decides what a fact means to a standing.
 
 Every value is the body as `packing` has it, then `crc32(table, key, body)` in four bytes, little endian. The indexes
-(`.project`, `.agent`, `events.rewrite`) have keys alone, which `verify` derives anew.
+(`commits.project`, `events.rewrite`) have keys alone, which `verify` derives anew.
 
 ======================  ==========================================  ==================================================
 sub-database            key                                         value
 ======================  ==========================================  ==================================================
 schema                  name                                        text
 commits                 sequence (4 bytes, big endian)              commit fact; the order is the order of arrival
-commits.oid             oid                                         what is derived: sequence, status, credits
+commits.oid             the oid's first 12 bytes; all, if taken       what is derived: sequence, status, credits
 commits.project         project (4) committed_at (5) sequence (4)   empty: a project's commits by time
-commits.agent           agent (4) committed_at (5) sequence (4)     empty: the counted commits an agent has credit for
 agents                  agent id                                    registration and standing
 events                  event id (`packing.event_key`)              rewrite, state, credit, registration facts
 events.rewrite          new oid, old oid                            empty: what a commit was rewritten from
@@ -35,12 +34,10 @@ from agent_tracker import packing
 from agent_tracker.errors import StoreError
 from agent_tracker.packing import FIRST_AGENT, NOBODY, PERSON
 from agent_tracker.records import (
-    COUNTED,
     HUMAN,
     UNCLAIMED,
     Agent,
     Commit,
-    CommitState,
     Credits,
     Marks,
     ProjectFact,
@@ -57,7 +54,6 @@ TABLES = (
     "commits",
     "commits.oid",
     "commits.project",
-    "commits.agent",
     "agents",
     "events",
     "events.rewrite",
@@ -76,8 +72,11 @@ TABLES = (
     "outcomes",
     "health",
 )
-INDEXES = frozenset({"commits.project", "commits.agent", "events.rewrite"})
+INDEXES = frozenset({"commits.project", "events.rewrite"})
 MAX_KEY_BYTES = 400
+PREFIX_BYTES = 12
+"""96 bits tell any number of commits apart that a store can hold, in a fifth less room than a whole oid takes."""
+
 MAX_TIME = (1 << 40) - 1
 
 _crc32 = zlib.crc32
@@ -296,24 +295,31 @@ class Snapshot:
         Raises:
             StoreError: A record is damaged.
         """
-        value = self._states.get(oid)
+        value = self._states.get(oid[:PREFIX_BYTES])
         if value is None:
             return None
-        sequence, status, shares = packing.unpack_commit_state(value)
-        return self._joined(sequence.to_bytes(4, "big"), status, shares)
-
-    def commit_state(self, oid: bytes) -> CommitState | None:
-        """Return only what is derived for a commit."""
+        commit = self._joined(value)
+        if commit.oid == oid:
+            return commit
         value = self._states.get(oid)
-        if value is None:
-            return None
-        _, status, shares = packing.unpack_commit_state(value)
-        return CommitState(status, self._credits(shares))
+        return None if value is None else self._joined(value)
 
-    def _joined(self, key: bytes, status: str, shares: tuple[tuple[int, int], ...]) -> Commit:
-        value = self._commits.get(key)
+    def state_key(self, oid: bytes) -> bytes:
+        """Return the key at which a commit's state lies, or goes if it is not there yet."""
+        prefix = oid[:PREFIX_BYTES]
+        value = self._states.get(prefix)
+        return prefix if value is None or self._joined(value).oid == oid else oid
+
+    def has_commit(self, oid: bytes) -> bool:
+        """Tell whether a commit is stored."""
+        return self._states.has(oid[:PREFIX_BYTES]) and self.commit(oid) is not None
+
+    def _joined(self, state: bytes) -> Commit:
+        """Return the commit that a state is about."""
+        sequence, status, shares = packing.unpack_commit_state(state)
+        value = self._commits.get(sequence.to_bytes(4, "big"))
         if value is None:
-            raise StoreError(f"commit number {key.hex()} is indexed but not there", "agent-tracker verify")
+            raise StoreError(f"commit number {sequence} has a state but is not there", "agent-tracker verify")
         oid, project, operation, marks, committed_at, recorded_at, subject = packing.unpack_commit(value)
         credit = self._whole.get(shares) or self._credits(shares)
         name = self._project_ids.get(project) or self._project_id(project)
@@ -434,8 +440,9 @@ class Writer(Snapshot):
         Args:
             rows: In the order of arrival. `committed_at` is in [0, 2**40).
         """
-        facts, states, by_project, by_agent = [], [], [], []
-        fact_seed, state_seed = self._commits.seed, self._states.seed
+        facts, by_project = [], []
+        states: dict[bytes, bytes] = {}
+        fact_seed, state_seed, has_state = self._commits.seed, self._states.seed, self._states.has
         pack_commit, pack_state = packing.pack_commit, packing.pack_commit_state
         for sequence, (oid, project, operation, marks, committed_at, recorded_at, subject, status, shares) in enumerate(
             rows, self._commits.count() + 1
@@ -445,16 +452,23 @@ class Writer(Snapshot):
             body = pack_commit(oid, project, operation, marks, committed_at, recorded_at, subject)
             facts.append((key, body + _crc32(body, _crc32(key, fact_seed)).to_bytes(4, "little")))
             body = pack_state(sequence, status, shares)
-            states.append((oid, body + _crc32(body, _crc32(oid, state_seed)).to_bytes(4, "little")))
+            state_key = oid[:PREFIX_BYTES]
+            if state_key in states or has_state(state_key):
+                state_key = oid
+            states[state_key] = body + _crc32(body, _crc32(state_key, state_seed)).to_bytes(4, "little")
             by_project.append((project.to_bytes(4, "big") + time_and_key, b""))
-            if status == COUNTED:
-                for agent, _ in shares:
-                    if agent >= FIRST_AGENT:
-                        by_agent.append((agent.to_bytes(4, "big") + time_and_key, b""))
         self._commits.put_many(facts, append=True)
-        for table, items in (("commits.oid", states), ("commits.project", by_project), ("commits.agent", by_agent)):
-            items.sort()
-            self._tables[table].put_many(items)
+        self._states.put_many(sorted(states.items()))
+        self._tables["commits.project"].put_many(sorted(by_project))
+
+    def put_commit_state(self, oid: bytes, status: str, shares: tuple[tuple[int, int], ...]) -> None:
+        """Write what is derived for a commit that is stored."""
+        key = self.state_key(oid)
+        value = self._states.get(key)
+        if value is None:
+            raise StoreError(f"commit {oid.hex()} has no derived state", "agent-tracker verify")
+        sequence = packing.unpack_commit_state(value)[0]
+        self._states.put(key, packing.pack_commit_state(sequence, status, shares))
 
     def put_applied_size(self, segment: str, size: int) -> None:
         """Record how many bytes of a segment are applied."""
