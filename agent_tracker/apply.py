@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker import packing
-from agent_tracker.credit import Node, replay
+from agent_tracker.credit import Node, initial_status, replay
 from agent_tracker.records import (
     COUNTED,
     HUMAN,
     MICRO,
-    PROVISIONAL,
     UNCLAIMED,
     Agent,
     AgentFact,
@@ -176,7 +175,7 @@ class _Application:
         for oid, project, operation, fact_marks, committed_at, recorded_at, subject in fresh:
             marks = self._interned(fact_marks)
             identity, shares = self._owns.get((marks, recorded_at)) or self._own(marks, recorded_at)
-            status = PROVISIONAL if operation == "rebase" else COUNTED
+            status = initial_status(operation)
             text = subject.encode("utf-8", "surrogateescape")
             if len(text) > MAX_SUBJECT_BYTES:
                 text = text[:MAX_SUBJECT_BYTES].decode("utf-8", "ignore").encode()
@@ -190,7 +189,7 @@ class _Application:
         self._writer.put_new_commits(rows)
         for credits, count in self._counted.items():
             self._add(credits, count)
-        return len(fresh)
+        return sum(1 for fact in fresh if fact.operation != "gone")
 
     def _interned(self, marks: Marks) -> int:
         number = self._marks.get(marks)

@@ -33,6 +33,8 @@ config_app = typer.Typer(help="Show where each setting comes from; set and unset
 app.add_typer(agents_app, name="agents")
 app.add_typer(config_app, name="config")
 
+TERMINAL_ROWS = 50
+"""How many commits `log` shows on a terminal unless it is told: a pipe gets all."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 OfRepository = Annotated[bool, typer.Option("--repo", help="This repository's setting, in git's configuration.")]
 
@@ -296,12 +298,15 @@ def log(
     project = None if everywhere else _project(_repository())
     agent_id = Roster(agents.known_agents(context)).one(agent).id if agent else None
     store, _ = open_store(context)
+    is_for_eyes = not as_json and sys.stdout.isatty()
+    shown = limit or (TERMINAL_ROWS if is_for_eyes else None)
     with store.snapshot() as snapshot:
-        entries = view(snapshot, project=project, limit=limit, agent=agent_id) if snapshot else []
+        entries = view(snapshot, project=project, limit=shown, agent=agent_id) if snapshot else []
     if as_json:
         render.show_json("commits", render.log_json(entries))
     elif entries:
-        render.show(render.log_table(entries, with_project=everywhere))
+        more = [f"The newest {shown}; for more: -n NUMBER"] if len(entries) == shown and not limit else []
+        render.show(render.log_table(entries, with_project=everywhere), *more)
     else:
         render.show("No commits recorded here yet: commit, then push or: agent-tracker flush")
 

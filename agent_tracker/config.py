@@ -214,7 +214,7 @@ def _edit(path: str, key: str, value: str | int | None) -> bool:
     elif was_there:
         del document[key]
     try:
-        replace_file(path, tomlkit.dumps(document))
+        replace_file(os.path.realpath(path), tomlkit.dumps(document))
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror}", "check the directory's permissions") from error
     return was_there

@@ -26,8 +26,8 @@ class Node(NamedTuple):
 
 
 def initial_status(operation: str) -> str:
-    """Return a commit's status before any rewrite is known: what a rebase made is not new work."""
-    return PROVISIONAL if operation == "rebase" else COUNTED
+    """Return a commit's status before any rewrite is known: a rebase makes no new work, and what is gone is none."""
+    return {"rebase": PROVISIONAL, "gone": REWRITTEN}.get(operation, COUNTED)
 
 
 def replay(nodes: Mapping[bytes, Node], rewrites: Iterable[RewriteFact]) -> dict[bytes, CommitState]:

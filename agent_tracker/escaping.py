@@ -36,7 +36,10 @@ def unescape(text: str) -> str:
     rest = iter(parts[1:])
     for part in rest:
         if not part:
-            out.append("\\" + next(rest, ""))
+            literal = next(rest, None)
+            if literal is None:
+                raise RecordError("a lone backslash at the end")
+            out.append("\\" + literal)
         elif part[0] == "x" and len(part) >= 3:  # noqa: PLR2004 -- x and two digits
             out.append(_hex_character(part[1:3]) + part[3:])
         elif part[0] in _UNESCAPES:

@@ -123,7 +123,7 @@ def _commit_facts(
         return []
     marks = _seen_marks(making.seen) if making.seen else (("found", "1"),)
     if found is None:
-        return [CommitFact(oid, project, making.operation, marks, recorded_at, recorded_at, "")]
+        return [CommitFact(oid, project, "gone", marks, recorded_at, recorded_at, "")]
     subject = found.message.lstrip("\n").partition("\n")[0].strip()
     marks += _object_marks(found)
     return [CommitFact(oid, project, making.operation, marks, found.committed_at, recorded_at, subject)]

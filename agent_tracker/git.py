@@ -212,7 +212,7 @@ def _parse_person(value: bytes) -> tuple[bytes, int]:
 def _decode(text: bytes, encoding: str) -> str:
     try:
         return text.decode(encoding)
-    except (UnicodeDecodeError, LookupError):
+    except (ValueError, LookupError):
         return text.decode("utf-8", "replace")
 
 
@@ -228,17 +228,25 @@ def changed_lines(common_dir: str, pairs: Sequence[tuple[bytes, bytes | None]], 
 
     Source: git-diff-tree(1), --stdin and --numstat.
     """
-    lines = [f"{new.hex()} {base.hex()}" if base else new.hex() for new, base in pairs]
+    # Git keeps the base it was given for a commit, so those asked without one come first.
+    order = sorted(range(len(pairs)), key=lambda index: pairs[index][1] is not None)
+    lines = [b" ".join(oid.hex().encode() for oid in pairs[index] if oid) + b"\n" for index in order]
     argv = ["--git-dir=" + common_dir, "diff-tree", "--stdin", "--always", "--root", "-r", "-M", "--numstat"]
     argv += ["--no-ext-diff", "--no-textconv"]
-    out = run(argv, cwd=common_dir, stdin="".join(f"{line}\n" for line in lines).encode(), timeout_s=timeout_s)
+    totals = _totals(run(argv, cwd=common_dir, stdin=b"".join(lines), timeout_s=timeout_s))
+    if len(totals) != len(pairs):
+        raise GitError(f"git diff-tree answered {len(totals)} of {len(pairs)} questions in {common_dir}", "git fsck")
+    by_index = dict(zip(order, totals, strict=True))
+    return [by_index[index] for index in range(len(pairs))]
+
+
+def _totals(numstat: bytes) -> list[int]:
+    """Return the lines added and deleted below each commit's own line."""
     totals: list[int] = []
-    for line in out.splitlines():
+    for line in numstat.splitlines():
         added, mark, rest = line.partition(b"\t")
         if not mark:
             totals.append(0)
         else:
             totals[-1] += sum(int(n) for n in (added, rest.partition(b"\t")[0]) if n.isdigit())
-    if len(totals) != len(pairs):
-        raise GitError(f"git diff-tree answered {len(totals)} of {len(pairs)} questions in {common_dir}", "git fsck")
     return totals

@@ -38,6 +38,7 @@ __all__ = [
 
 LINE_VERSION = "1"
 MAX_FIELD = 4096
+MAX_AGENT_ID = 100
 _OID_LENGTHS = (40, 64)
 
 
@@ -89,9 +90,10 @@ def parse_oid(text: str) -> bytes:
     Raises:
         ValueError: It is not one.
     """
-    if len(text) not in _OID_LENGTHS:
+    oid = bytes.fromhex(text) if len(text) in _OID_LENGTHS else b""
+    if 2 * len(oid) != len(text) or not oid:
         raise ValueError(f"not a full oid: {text[:70]!r}")
-    return bytes.fromhex(text)
+    return oid
 
 
 def _parse_commit(fields: list[str]) -> SeenCommit:
@@ -115,14 +117,14 @@ def _parse_rewrite(fields: list[str]) -> SeenRewrite:
 
 def _parse_agent(fields: list[str]) -> AgentFact:
     agent, name, model, scope, client, recorded_at = map(_limited, fields)
-    return AgentFact(agent, name, model, scope, client, _time(recorded_at))
+    return AgentFact(_agent_id(agent), name, model, scope, client, _time(recorded_at))
 
 
 def _parse_state(fields: list[str]) -> StateFact:
     agent, state, recorded_ns = map(_limited, fields)
     if state not in {"active", "retired"}:
         raise ValueError(f"unknown state {state[:20]!r}")
-    return StateFact(agent, state, _time(recorded_ns))
+    return StateFact(_agent_id(agent), state, _time(recorded_ns))
 
 
 def _parse_credit(fields: list[str]) -> CreditFact:
@@ -138,6 +140,12 @@ def _limited(text: str) -> str:
         raise ValueError(f"a field of {len(text)} characters is over the limit of {MAX_FIELD}")
     if "\0" in text:
         raise ValueError("a NUL character")
+    return text
+
+
+def _agent_id(text: str) -> str:
+    if not 0 < len(text) <= MAX_AGENT_ID or not text.isascii() or not text.replace("-", "").isalnum():
+        raise ValueError(f"not an agent's id: {text[:40]!r}")
     return text
 
 

@@ -81,9 +81,10 @@ def _check_version(version: int, what: str) -> None:
 def pack_commit(  # noqa: PLR0913, PLR0917 -- the fields of a fact, for a loop that runs a hundred thousand times
     oid: bytes, project: int, operation: str, marks: int, committed_at: int, recorded_at: int, subject: bytes
 ) -> bytes:
-    """Return a commit fact's value; project and marks by their numbers, `committed_at` in 40 bits."""
+    """Return a commit fact's value: project and marks by numbers, `committed_at` in 40 bits, `recorded_at` in 32."""
     kind = _OPERATION_NUMBERS[operation] | (_LONG_OID if len(oid) == _LONG_OID_BYTES else 0)
     low, high = committed_at & 0xFFFFFFFF, committed_at >> 32
+    recorded_at = min(recorded_at, 0xFFFFFFFF)
     return _COMMIT.pack(VERSION, kind, project, marks, low, high, recorded_at) + oid + subject
 
 

@@ -142,8 +142,12 @@ class SeenRewrite(NamedTuple):
 Seen = SeenCommit | SeenRewrite | AgentFact | StateFact | CreditFact
 
 
-OPERATIONS = ("commit", "initial", "amend", "merge", "cherry-pick", "revert", "rebase", "am", "earlier")
-"""How a commit came to be, stored by position: append only. `earlier` is one older than the hooks, met in a rewrite."""
+OPERATIONS = ("commit", "initial", "amend", "merge", "cherry-pick", "revert", "rebase", "am", "earlier", "gone")
+"""How a commit came to be, stored by position: append only.
+
+`earlier` is one older than the hooks, met in a rewrite. `gone` is one that a hook saw and git no longer has, if it ever
+had it: it never counts, but what was made from it has its credit.
+"""
 
 
 class CommitState(NamedTuple):

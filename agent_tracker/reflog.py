@@ -10,17 +10,21 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from agent_tracker.lines import parse_oid
 from agent_tracker.records import ReflogPosition
 
 __all__ = ["Entry", "operation_of", "position_of", "read_entries", "reflog_path"]
 
 MAX_BYTES = 1 << 28
+LOOK_BACK_BYTES = 4096
+"""How much before a position is read again, to see that the file is still the one it was taken of."""
 _BY_COMMIT = {
     "": "commit",
     " (initial)": "initial",
     " (amend)": "amend",
     " (merge)": "merge",
     " (cherry-pick)": "cherry-pick",
+    " (rebase)": "rebase",
 }
 _REBASE_STEPS = ("pick", "reword", "edit", "squash", "fixup", "continue", "merge")
 
@@ -46,7 +50,7 @@ def operation_of(message: str) -> str | None:
     if action.startswith("commit"):
         return _BY_COMMIT.get(action[len("commit") :])
     if action in {"cherry-pick", "revert", "am"}:
-        return action
+        return None if rest == "fast-forward" else action
     if action.startswith(("rebase", "pull")) and action.endswith(")"):
         step = action[action.rfind("(") + 1 : -1]
         return "rebase" if step in _REBASE_STEPS else None
@@ -69,16 +73,20 @@ def read_entries(git_dir: str, position: ReflogPosition | None, *, head: str) ->
         position: Where the last reading ended; None for the beginning.
         head: The oid that HEAD has now (hexadecimal), empty where it is not known.
     """
-    data = _read(reflog_path(git_dir))
+    before = max(position.offset - LOOK_BACK_BYTES, 0) if position else 0
+    data = _read(reflog_path(git_dir), before)
+    if position and before and not _is_at(data, position._replace(offset=LOOK_BACK_BYTES)):
+        return read_entries(git_dir, position._replace(offset=0), head=head)
     end = data.rfind(b"\n") + 1
-    start = _start(data, position) if position else 0
+    start = _start(data, position._replace(offset=position.offset - before)) if position else 0
     lines = data[start:end].split(b"\n")[:-1]
     next_olds = [line.split(b" ", 1)[0].decode("ascii", "replace") for line in lines[1:]]
     if lines and not _took_effect(lines[-1], head):
         end -= len(lines.pop()) + 1
     pairs = zip(map(_parse, lines), [*next_olds, ""], strict=False)
-    entries = [entry for entry, next_old in pairs if entry and entry.old.hex() != next_old]
-    return entries, ReflogPosition(end, _last_oid(data, end))
+    # A root commit's entry begins with zeros, and so does that of the next root, on another branch.
+    entries = [entry for entry, next_old in pairs if entry and (entry.old.hex() != next_old or not any(entry.old))]
+    return entries, ReflogPosition(before + end, _last_oid(data, end))
 
 
 def _took_effect(line: bytes, head: str) -> bool:
@@ -89,26 +97,35 @@ def _took_effect(line: bytes, head: str) -> bool:
 
 def position_of(git_dir: str) -> ReflogPosition:
     """Return the position behind everything that is in the reflog now."""
-    data = _read(reflog_path(git_dir))
+    data = _read(reflog_path(git_dir), 0)
     end = data.rfind(b"\n") + 1
     return ReflogPosition(end, _last_oid(data, end))
 
 
-def _read(path: str) -> bytes:
+def _read(path: str, start: int) -> bytes:
     try:
         with open(path, "rb") as file:
+            file.seek(start)
             return file.read(MAX_BYTES)
     except OSError:
         return b""
 
 
 def _start(data: bytes, position: ReflogPosition) -> int:
-    if not position.offset or not position.last_oid:
-        return 0
-    if data[position.offset - 1 : position.offset] == b"\n" and _last_oid(data, position.offset) == position.last_oid:
+    if position.offset and _is_at(data, position):
         return position.offset
-    found = data.rfind(b" " + position.last_oid.encode() + b" ")
-    return data.find(b"\n", found) + 1 if found >= 0 else 0
+    start = 0
+    for line in data.split(b"\n") if position.last_oid else ():
+        start += len(line) + 1
+        if line.split(b" ", 2)[1:2] == [position.last_oid.encode()]:
+            return start
+    return 0
+
+
+def _is_at(data: bytes, position: ReflogPosition) -> bool:
+    """Tell whether the entry that `position` names ends where it says."""
+    ends_there = data[position.offset - 1 : position.offset] == b"\n"
+    return ends_there and bool(position.last_oid) and _last_oid(data, position.offset) == position.last_oid
 
 
 def _last_oid(data: bytes, end: int) -> str:
@@ -124,6 +141,6 @@ def _parse(line: bytes) -> Entry | None:
     if operation is None or len(fields) < 3:  # noqa: PLR2004 -- old, new, who and when
         return None
     try:
-        return Entry(bytes.fromhex(fields[0].decode()), bytes.fromhex(fields[1].decode()), operation)
+        return Entry(parse_oid(fields[0].decode()), parse_oid(fields[1].decode()), operation)
     except ValueError:
         return None

@@ -48,8 +48,8 @@ def find_repository(start: str, env: Mapping[str, str]) -> Repository:
     directory = os.path.abspath(start)
     while True:
         candidate = os.path.join(directory, ".git")
-        if os.path.lexists(candidate) and (git_dir := _follow_gitfile(candidate)):
-            return _repository(git_dir, directory)
+        if os.path.isfile(candidate) or _is_git_dir(candidate):
+            return _repository(_follow_gitfile(candidate), directory)
         if _is_git_dir(directory):
             inside = os.path.basename(directory) == ".git"
             return _repository(directory, os.path.dirname(directory) if inside else "")

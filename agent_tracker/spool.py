@@ -53,10 +53,8 @@ def ensure_directory(directory: str) -> None:
         SpoolError: It is a symbolic link, no directory, another user's, or cannot be made.
     """
     try:
-        os.makedirs(os.path.dirname(directory), exist_ok=True)
-        os.mkdir(directory, 0o700)
-    except FileExistsError:
-        pass
+        if not os.path.lexists(directory):
+            os.makedirs(directory, 0o700, exist_ok=True)
     except OSError as error:
         raise SpoolError(f"cannot create {directory}: {error.strerror}", "check the directory's permissions") from error
     _check_directory(directory)

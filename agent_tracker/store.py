@@ -28,6 +28,7 @@ SCHEMA_VERSION = "1"
 
 LOCK_FILE_BYTES = 8192
 S = TypeVar("S", bound=Snapshot)
+_OTHER_PATH = "agent-tracker config set databasePath FILE"
 _MAGIC = b"\xde\xc0\xef\xbe"
 _OURS_OFFSET, _LMDB_JS_OFFSET = 16, 24
 
@@ -53,22 +54,16 @@ def classify(path: str) -> FileKind:
         StoreError: It is a directory or special file, or cannot be read.
     """
     try:
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode):
+            what = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
+            raise StoreError(f"the database path is {what}: {path}", _OTHER_PATH)
         with open(path, "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise StoreError(
-                    f"the database path is not a regular file: {path}", "agent-tracker config unset databasePath"
-                )
             head = file.read(40)
     except FileNotFoundError:
         return FileKind("absent", "nothing there yet")
-    except IsADirectoryError as error:
-        raise StoreError(
-            f"the database path is a directory: {path}", "name a file: agent-tracker config set databasePath FILE"
-        ) from error
     except NotADirectoryError as error:
-        raise StoreError(
-            f"the database path leads through a file: {path}", "agent-tracker config set databasePath FILE"
-        ) from error
+        raise StoreError(f"the database path leads through a file: {path}", _OTHER_PATH) from error
     except OSError as error:
         raise StoreError(f"cannot read the database {path}: {error.strerror}", "check its permissions") from error
     if not head:
@@ -112,9 +107,7 @@ class Store:
         """
         kind, detail = classify(self.path)
         if kind in {"foreign", "lmdb-js"}:
-            raise StoreError(
-                f"not our database, left alone: {self.path} is {detail}", "agent-tracker config set databasePath FILE"
-            )
+            raise StoreError(f"not our database, left alone: {self.path} is {detail}", _OTHER_PATH)
         return kind == "lmdb"
 
     @contextmanager
@@ -170,7 +163,7 @@ class Store:
         except OSError as error:
             raise StoreError(
                 f"cannot create the database's directory {directory}: {error.strerror}",
-                "agent-tracker config set databasePath FILE",
+                _OTHER_PATH,
             ) from error
 
     def _create(self) -> None:
@@ -263,11 +256,9 @@ def _translated(path: str) -> Iterator[None]:
     except (lmdb.InvalidError, lmdb.VersionMismatchError) as error:
         raise SchemaError(
             f"not a database of ours, or of a newer format, left alone: {path}",
-            "agent-tracker config set databasePath FILE",
+            _OTHER_PATH,
         ) from error
     except lmdb.NotFoundError as error:
-        raise SchemaError(
-            f"not agent-tracker's database, left alone: {path}", "agent-tracker config set databasePath FILE"
-        ) from error
+        raise SchemaError(f"not agent-tracker's database, left alone: {path}", _OTHER_PATH) from error
     except lmdb.Error as error:
         raise StoreError(f"cannot use the database {path}: {error}", "agent-tracker verify") from error

@@ -47,7 +47,7 @@ from agent_tracker.records import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["TABLES", "Snapshot", "Writer"]
+__all__ = ["TABLES", "Snapshot", "Writer", "marks_key", "time_key"]
 
 TABLES = (
     "schema",
@@ -379,6 +379,11 @@ def _merged(streams: list[Iterator[bytes]]) -> Iterator[bytes]:
     return heapq.merge(*streams, key=lambda key: key[4:], reverse=True)
 
 
+def marks_key(blob: bytes) -> bytes:
+    """Return the key under which the number of packed marks is found."""
+    return _bounded(blob or b"\0")
+
+
 def _worktree_key(git_dir: str) -> bytes:
     return b"r" + _bounded(git_dir.encode("utf-8", "surrogateescape"))
 
@@ -425,7 +430,7 @@ class Writer(Snapshot):
     def intern_marks(self, marks: Marks) -> int:
         """Return the number of these marks, storing them if they are new."""
         blob = packing.pack_marks(marks)
-        key = _bounded(blob or b"\0")
+        key = marks_key(blob)
         known = self._tables["marks.number"].get(key)
         if known is not None:
             return int.from_bytes(known, "big")

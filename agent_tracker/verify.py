@@ -23,7 +23,7 @@ from agent_tracker.records import (
     Standing,
 )
 from agent_tracker.registration import Roster
-from agent_tracker.tables import TABLES, Snapshot, time_key
+from agent_tracker.tables import TABLES, Snapshot, marks_key, time_key
 from agent_tracker.xp import COMMIT_MICRO, standing
 
 if TYPE_CHECKING:
@@ -118,6 +118,9 @@ class _Check:
         wrong = expected.symmetric_difference(self._snapshot.table("commits.project").keys())
         if wrong:
             yield f"commits.project: {len(wrong)} entries are missing or do not belong there"
+        numbers = {marks_key(blob): key for key, blob in self._snapshot.table("marks").items()}
+        if numbers != dict(self._snapshot.table("marks.number").items()):
+            yield "marks.number does not match the marks"
         pairs = {rewrite.new + rewrite.old for rewrite in self._rewrites}
         if pairs != set(self._snapshot.table("events.rewrite").keys()):
             yield "events.rewrite does not match the rewrites"

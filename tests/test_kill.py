@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+
 from gitrepo import GitRepo
 
 if TYPE_CHECKING:

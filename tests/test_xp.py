@@ -1,0 +1,75 @@
+"""Experience and levels: the fold, its thresholds, and the words for them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent_tracker.records import MICRO
+from agent_tracker.xp import COMMIT_MICRO, NEW_STANDING, standing, trust_tier
+from facts import UNHURRIED
+
+
+def test_a_new_agent_has_one_skill_point_and_a_neutral_score() -> None:
+    """SP 1, XP 0, CS 60, nothing done yet."""
+    assert NEW_STANDING == (1, 0, 60, 0, 0, 0)
+
+
+def test_a_commit_is_worth_five() -> None:
+    """In millionths, so that shares add up."""
+    assert COMMIT_MICRO == 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("earned", "skill_points", "left"),
+    [
+        (0, 1, 0),
+        (99, 1, 99),
+        (100, 2, 0),
+        (105, 2, 5),
+        (299, 2, 199),
+        (300, 3, 0),
+        (600, 4, 0),
+        (4500, 10, 0),
+    ],
+)
+def test_a_skill_point_costs_a_hundred_times_those_there_are(earned: int, skill_points: int, left: int) -> None:
+    """100, then 200, then 300 more; what is beyond is kept."""
+    found = standing(earned * MICRO, 7)
+    assert (found.skill_points, found.experience_micro, found.total_commits) == (skill_points, left * MICRO, 7)
+
+
+def test_a_millionth_short_is_short() -> None:
+    """Nothing is rounded up."""
+    assert standing(100 * MICRO - 1, 1).skill_points == 1
+
+
+@UNHURRIED
+@given(st.integers(0, 10**13))
+def test_nothing_earned_is_lost(earned: int) -> None:
+    """Skill points and what is left make up all that was earned."""
+    found = standing(earned, 0)
+    spent = sum(100 * MICRO * level for level in range(1, found.skill_points))
+    assert spent + found.experience_micro == earned == found.earned_micro
+    assert found.experience_micro < 100 * MICRO * found.skill_points
+
+
+@pytest.mark.parametrize(
+    ("skill_points", "tier"),
+    [
+        (0, "probation"),
+        (1, "probation"),
+        (2, "junior"),
+        (3, "junior"),
+        (4, "established"),
+        (6, "established"),
+        (7, "senior"),
+        (9, "senior"),
+        (10, "expert"),
+        (99, "expert"),
+    ],
+)
+def test_the_trust_tier_follows_from_skill_points(skill_points: int, tier: str) -> None:
+    """The table of the standing rules."""
+    assert trust_tier(skill_points) == tier
