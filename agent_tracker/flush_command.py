@@ -25,6 +25,11 @@ __all__ = ["complain", "log_bug", "run", "run_all", "run_here"]
 
 OPTIONS = frozenset({"--json", "--all", "--quiet", "-q"})
 JSON_VERSION = 1
+PROBLEMS = {
+    "unregistered": "is not registered; once it is, they are its own",
+    "retired": "was retired; agent-tracker credit puts that right",
+    "ambiguous": "may be several agents; agent-tracker credit puts that right",
+}
 
 
 def run(arguments: list[str]) -> int | None:
@@ -143,9 +148,12 @@ def _warn(report: FlushReport) -> None:
             f"warning: {lines} not written by agent-tracker, set aside in {escape(report.rejected_files[0])}",
             file=sys.stderr,
         )
-    for identity in report.applied.unclaimed[:5]:
-        who = escape(identity.who)
-        print(f"warning: a commit by {who} stays unclaimed: {who} is {identity.problem}", file=sys.stderr)
+    counts: dict[tuple[str, str], int] = {}
+    for identity in report.applied.unclaimed:
+        counts[identity.who, identity.problem] = counts.get((identity.who, identity.problem), 0) + 1
+    for (who, problem), count in counts.items():
+        commits = "1 commit stays" if count == 1 else f"{count} commits stay"
+        print(f"warning: {commits} unclaimed: {escape(who)} {PROBLEMS[problem]}", file=sys.stderr)
 
 
 def as_mapping(path: str, report: FlushReport) -> dict[str, object]:

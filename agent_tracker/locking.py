@@ -32,7 +32,7 @@ def locked(path: str, *, timeout_s: float) -> Iterator[None]:
         LockTimeoutError: It could not be had within `timeout_s`.
         OSError: The file cannot be opened; a symbolic link is refused.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     try:
         deadline = time.monotonic() + timeout_s
         while not _try_lock(descriptor):

@@ -25,7 +25,8 @@ FILE = "settled"
 
 def look(paths: UserPaths, env: Mapping[str, str], repository: Repository, database: str) -> str:
     """Return what all inputs of a flush look like now: configuration, database, both spools, the reflogs."""
-    lines = [database, env.get("AGENT_TRACKER_DATABASE_PATH", ""), _file(paths.config_file), _identity(database)]
+    lines = [database, env.get("AGENT_TRACKER_DATABASE_PATH", ""), _file(paths.config_file)]
+    lines.append(_stat(database, "st_dev", "st_ino"))
     for directory in (paths.spool_dir, RepositoryPaths(repository.common_dir).spool_dir):
         lines += _spool(directory)
     for name, git_dir in worktrees(repository.common_dir):
@@ -45,20 +46,16 @@ def is_settled(paths: UserPaths, env: Mapping[str, str], repository: Repository)
         return False
 
 
+def _stat(path: str, *names: str) -> str:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return "-"
+    return " ".join(str(getattr(status, name)) for name in names)
+
+
 def _file(path: str) -> str:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return "-"
-    return f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
-
-
-def _identity(path: str) -> str:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return "-"
-    return f"{status.st_dev} {status.st_ino}"
+    return _stat(path, "st_size", "st_mtime_ns", "st_ino")
 
 
 def _spool(directory: str) -> list[str]:

@@ -28,6 +28,7 @@ PREFIX = "seg-"
 MAX_SEGMENT_BYTES = 1 << 30
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 
 
 class Segment(NamedTuple):
@@ -79,7 +80,7 @@ def append(directory: str, line: bytes) -> None:
     """
     _check_directory(directory)
     path = os.path.join(directory, SPOOL)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | _NOFOLLOW | _BINARY
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NONBLOCK | _NOFOLLOW | _BINARY
     try:
         descriptor = os.open(path, flags, 0o600)
     except OSError as error:
@@ -167,7 +168,7 @@ def read_segment(segment: Segment, kinds: tuple[type, ...]) -> tuple[list[Seen],
 
 def _lines(path: str) -> Iterator[bytes]:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | _NOFOLLOW | _BINARY)
+        descriptor = os.open(path, os.O_RDONLY | _NOFOLLOW | _BINARY)
         with os.fdopen(descriptor, "rb") as file:
             data = file.read(MAX_SEGMENT_BYTES + 1)
     except OSError as error:
@@ -185,7 +186,7 @@ def set_aside(segment: Segment, rejected: list[Rejected]) -> str:
     """
     path = segment.path + ".rejected"
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | _NOFOLLOW | _BINARY, 0o600)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NOFOLLOW | _BINARY, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             for line, reason in rejected:
                 file.write(b"# %s\n%s\n" % (reason.encode("utf-8", "backslashreplace"), line))

@@ -223,7 +223,7 @@ def _open_tables(env: Any, *, create: bool) -> dict[str, Any]:
 def _allocate_lock_file(path: str, *, required: bool) -> bool:
     """Give LMDB's lock file its blocks: a sparse one on a full disk kills the process that maps it."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     except OSError:
         if required:
             raise
