@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Registered", "correct_credit", "known_agents", "register", "set_state", "stop_using", "use"]
 
-USE_HOURS = 8.0
 MAX_USE_HOURS = 24 * 366
 
 
