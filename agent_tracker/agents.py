@@ -9,6 +9,7 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from agent_tracker.apply import find_correction
 from agent_tracker.errors import GitError, RegistrationError, SpoolError, StoreError
 from agent_tracker.files import replace_file
 from agent_tracker.flush import Context, FlushReport, flush, open_store
@@ -92,10 +93,12 @@ def set_state(context: Context, text: str, *, active: bool) -> Registered:
     state = "active" if active else "retired"
     if agent.active == active:
         raise RegistrationError(f"{agent.id} is {state} already", "agent-tracker agents")
-    transitions = (*agent.transitions, (context.now_ns, active))
+    # A clock that went backwards must not put this before what it changes.
+    at_ns = max([context.now_ns, *(changed_ns + 1 for changed_ns, _ in agent.transitions)])
+    transitions = (*agent.transitions, (at_ns, active))
     return _record(
         context,
-        state_line(StateFact(agent.id, state, context.now_ns)),
+        state_line(StateFact(agent.id, state, at_ns)),
         agent._replace(active=active, transitions=transitions),
     )
 
@@ -175,6 +178,8 @@ def correct_credit(
     store, _ = open_store(context)
     with store.snapshot() as snapshot:
         commit = snapshot.commit(oid) if snapshot else None
+        correction = find_correction(snapshot, oid) if snapshot else None
+        corrected_ns = correction.recorded_ns if correction else 0
     if commit is None:
         raise GitError(
             f"commit {oid.hex()[:12]} was made before the hooks, or not here", "agent-tracker log shows what is known"
@@ -183,6 +188,6 @@ def correct_credit(
         raise GitError(
             f"commit {oid.hex()[:12]} lives on in a rewritten one", "agent-tracker log shows which commits count"
         )
-    now_ns = time.time_ns()
+    now_ns = max(time.time_ns(), corrected_ns + 1)
     append(RepositoryPaths(repository.common_dir).spool_dir, credit_line(CreditFact(oid, whole(agent), now_ns, why)))
     return oid, whole(agent), flush(repository, context._replace(now_ns=now_ns))

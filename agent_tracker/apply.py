@@ -171,10 +171,12 @@ class _Application:
             return 0
         touched.update(self._touched_before(fresh))
         project_numbers = {fact.id: number for number, fact in self._writer.numbered_projects().items()}
+        epoch = self._roster.epoch
         rows = []
         for oid, project, operation, fact_marks, committed_at, recorded_at, subject in fresh:
             marks = self._interned(fact_marks)
-            identity, shares = self._owns.get((marks, recorded_at)) or self._own(marks, recorded_at)
+            at = min(committed_at, recorded_at)
+            identity, shares = self._owns.get((marks, epoch(at))) or self._own(marks, at)
             status = initial_status(operation)
             text = subject.encode("utf-8", "surrogateescape")
             if len(text) > MAX_SUBJECT_BYTES:
@@ -211,12 +213,13 @@ class _Application:
             or self._events.has(b"h" + fact.oid)
         }
 
-    def _own(self, marks: int, recorded_at: int) -> tuple[Identity, Shares]:
-        """Return whose a commit with these marks is by itself, and its credits by number."""
-        found = self._owns.get((marks, recorded_at))
+    def _own(self, marks: int, at: int) -> tuple[Identity, Shares]:
+        """Return whose a commit with these marks is by itself, made then, and its credits by number."""
+        key = (marks, self._roster.epoch(at))
+        found = self._owns.get(key)
         if found is None:
-            identity = own_credits(self._writer.marks(marks), self._roster, recorded_at)
-            found = self._owns[marks, recorded_at] = (identity, self._numbered(identity.credits))
+            identity = own_credits(self._writer.marks(marks), self._roster, at)
+            found = self._owns[key] = (identity, self._numbered(identity.credits))
         return found
 
     def _numbered(self, credits: Credits) -> Shares:
@@ -266,9 +269,9 @@ class _Application:
     def _node(self, commit: Commit) -> Node:
         sighting = sighting_of(self._writer, commit.oid)
         if sighting is None:
-            own, _ = self._own(commit.marks, commit.recorded_at)
+            own, _ = self._own(commit.marks, made_at(commit))
         else:
-            own = own_credits(sighting.marks, self._roster, sighting.recorded_at)
+            own = own_credits(sighting.marks, self._roster, made_at(commit))
         return Node(commit.operation, own.credits, corrected_credits(self._writer, commit.oid, self._roster))
 
     def _move(self, commit: Commit, state: CommitState) -> None:
@@ -303,23 +306,27 @@ def agents_of(credits: Credits) -> list[str]:
     return [agent for agent, _ in credits if agent not in {UNCLAIMED, HUMAN}]
 
 
-def own_credits(marks: Marks, roster: Roster, recorded_at: int) -> Identity:
-    """Return whose a commit is by its own marks, as of when it was recorded (Unix seconds)."""
-    return identify(marks, roster, at_ns=recorded_at * 10**9)
+def made_at(commit: Commit) -> int:
+    """Return when a commit was made (Unix seconds): as it says, but never after it was recorded."""
+    return min(commit.committed_at, commit.recorded_at)
+
+
+def own_credits(marks: Marks, roster: Roster, at: int) -> Identity:
+    """Return whose a commit is by its own marks, as of when it was made (Unix seconds)."""
+    return identify(marks, roster, at_ns=at * 10**9)
+
+
+def find_correction(snapshot: Snapshot, oid: bytes) -> CreditFact | None:
+    """Return the latest correction of a commit's credit, None where there is none."""
+    found = [packing.unpack_event(key, value) for key, value in snapshot.table("events").items(b"c" + oid)]
+    corrections = [fact for fact in found if isinstance(fact, CreditFact) and fact.oid == oid]
+    return max(corrections, key=lambda fact: fact.recorded_ns, default=None)
 
 
 def corrected_credits(snapshot: Snapshot, oid: bytes, roster: Roster) -> Credits | None:
     """Return what the latest correction says of a commit, None where there is none."""
-    latest: CreditFact | None = None
-    for key, value in snapshot.table("events").items(b"c" + oid):
-        fact = packing.unpack_event(key, value)
-        if (
-            isinstance(fact, CreditFact)
-            and fact.oid == oid
-            and (latest is None or fact.recorded_ns >= latest.recorded_ns)
-        ):
-            latest = fact
-    return None if latest is None else known_credits(latest.credits, roster)
+    correction = find_correction(snapshot, oid)
+    return None if correction is None else known_credits(correction.credits, roster)
 
 
 def sighting_of(snapshot: Snapshot, oid: bytes) -> SightingFact | None:

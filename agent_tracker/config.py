@@ -160,7 +160,14 @@ def check_value(setting: Setting, raw: object, source: str, hint: str = "") -> s
     try:
         return setting.check(raw)
     except ValueError as error:
-        raise ConfigError(f"{source} {error}", hint or f"agent-tracker config unset {setting.name}") from error
+        raise ConfigError(f"{source} {error}", hint or _mend(setting, source)) from error
+
+
+def _mend(setting: Setting, source: str) -> str:
+    if source == setting.variable:
+        return f"unset {source}"
+    level = " --repo" if source.startswith("git config") else ""
+    return f"agent-tracker config unset {setting.name}{level}"
 
 
 def _read_file(path: str) -> dict[str, object]:

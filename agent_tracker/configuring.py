@@ -72,7 +72,7 @@ def unset_value(repository: Repository | None, context: Context, name: str) -> s
         return context.paths.config_file if was_there else ""
     setting = find_setting(name)
     _check_level(setting)
-    was_there = bool(config_get(setting.git_key, cwd=repository.common_dir))
+    was_there = bool(config_get(setting.git_key, cwd=repository.common_dir, scope="--local"))
     config_set(setting.git_key, "", cwd=repository.common_dir)
     mirror_policy(repository)
     return f"git config {setting.git_key}" if was_there else ""

@@ -27,7 +27,7 @@ class Node(NamedTuple):
 
 def initial_status(operation: str) -> str:
     """Return a commit's status before any rewrite is known: a rebase makes no new work, and what is gone is none."""
-    return {"rebase": PROVISIONAL, "gone": REWRITTEN}.get(operation, COUNTED)
+    return {"rebase": PROVISIONAL, "squash": PROVISIONAL, "gone": REWRITTEN}.get(operation, COUNTED)
 
 
 def replay(nodes: Mapping[bytes, Node], rewrites: Iterable[RewriteFact]) -> dict[bytes, CommitState]:
@@ -97,12 +97,12 @@ def _ordered(sources: Mapping[bytes, list[RewriteFact]], made: Mapping[bytes, tu
 
 
 def _inherited(edges: list[RewriteFact], credits: Mapping[bytes, Credits], node: Node) -> Credits:
-    parts = [(credits[edge.old], max(edge.old_lines, 1)) for edge in edges]
+    parts = [(credits[edge.old], max(edge.old_lines, 1)) for edge in edges if edge.old_lines >= 0]
     own_lines = max(edge.own_lines for edge in edges)
     # A fixup in a rebase is made by an amend too, of lines that another commit brought.
-    if own_lines > 0 and node.operation != "rebase":
+    if own_lines > 0 and node.operation not in {"rebase", "squash"}:
         parts.append((node.own, own_lines))
-    return blend(parts)
+    return blend(parts) if parts else node.own
 
 
 def blend(parts: Iterable[tuple[Credits, int]]) -> Credits:

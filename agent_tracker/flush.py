@@ -8,7 +8,7 @@ Invariant: every fully appended record is in the spool or a segment until a dura
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker import settled
@@ -16,7 +16,8 @@ from agent_tracker.apply import Applied, apply
 from agent_tracker.config import read_settings
 from agent_tracker.errors import SpoolError
 from agent_tracker.files import read_text, replace_file
-from agent_tracker.gather import Gathered, Sighted, gather
+from agent_tracker.gather import Sighted, gather
+from agent_tracker.git import find_root
 from agent_tracker.locking import LockTimeoutError, locked
 from agent_tracker.paths import RepositoryPaths, UserPaths
 from agent_tracker.records import (
@@ -31,7 +32,7 @@ from agent_tracker.records import (
     StateFact,
 )
 from agent_tracker.reflog import position_of, read_entries
-from agent_tracker.registry import write_agents
+from agent_tracker.registry import read_agents, write_agents
 from agent_tracker.repository import Repository, head_oid, worktrees
 from agent_tracker.spool import Segment, ensure_directory, read_segment, seal, segments, set_aside
 from agent_tracker.store import Location, Store, locate
@@ -41,8 +42,9 @@ if TYPE_CHECKING:
 
     from agent_tracker.tables import Snapshot
 
-__all__ = ["Context", "FlushReport", "flush", "known_repositories", "open_store"]
+__all__ = ["Context", "FlushReport", "flush", "known_repositories", "open_store", "read_project"]
 
+ROOT_TIMEOUT_S = 3.0
 KEEP_SEGMENTS_S = 7 * 24 * 3600
 NOTHING = Applied(0, 0, 0, 0, (), ())
 USER_KINDS = (AgentFact, StateFact)
@@ -95,7 +97,8 @@ class _Plan(NamedTuple):
 
     pending: list[_Pending]
     positions: dict[str, ReflogPosition]
-    gathered: Gathered
+    facts: list[Fact]
+    missing: list[AgentFact | StateFact]
     project: ProjectFact | None
     done: list[Segment]
 
@@ -139,14 +142,23 @@ def flush(repository: Repository | None, context: Context) -> FlushReport:
         before = settled.look(context.paths, context.env, repository, store.path) if repository else ""
         plan = _plan(store, spools, repository, context)
         applied = _apply(store, plan, context) if _is_needed(plan, store) else NOTHING
+        if applied.registrations:
+            _tell_hooks(store, context)
         if repository:
             _remember(context, repository, store, before)
-    if applied.registrations:
-        with store.snapshot() as snapshot:
-            write_agents(context.paths.registry, snapshot.agents() if snapshot else ())
     files = tuple(pending.rejected_file for pending in plan.pending if pending.rejected)
     rejected = sum(pending.rejected for pending in plan.pending)
     return FlushReport(applied, len(plan.pending), rejected, files, store.path, location.avoided)
+
+
+def _tell_hooks(store: Store, context: Context) -> None:
+    """Bring the registry up to date, while no other flush of the user's spool can be about to."""
+    with store.snapshot() as snapshot:
+        agents = snapshot.agents() if snapshot else []
+    try:
+        write_agents(context.paths.registry, agents)
+    except OSError as error:
+        raise SpoolError(f"cannot write {context.paths.registry}: {error.strerror}", "check its permissions") from error
 
 
 def known_repositories(context: Context) -> list[str]:
@@ -169,9 +181,8 @@ def _lock(stack: ExitStack, directory: str, timeout_s: float) -> None:
 
 
 def _is_needed(plan: _Plan, store: Store) -> bool:
-    return bool(plan.pending or plan.positions or plan.gathered.facts) or (
-        plan.project is not None and not store.exists()
-    )
+    is_new = plan.project is not None and not store.exists()
+    return bool(plan.pending or plan.positions or plan.facts or plan.missing) or is_new
 
 
 def _plan(store: Store, spools: list[_Spool], repository: Repository | None, context: Context) -> _Plan:
@@ -183,16 +194,28 @@ def _plan(store: Store, spools: list[_Spool], repository: Repository | None, con
         sighted = [said for each in pending for said in each.sighted]
         positions: dict[str, ReflogPosition] = {}
         if repository:
-            positions = _read_reflogs(snapshot, repository, context, sighted)
+            project_id, root = read_project(repository)
+            positions = _read_reflogs(snapshot, repository, project_id, context, sighted)
         marks = _known_marks(snapshot, sighted)
+        missing = _missing_agents(snapshot, context)
     done = [segment for pair in found if pair not in waiting for segment in pair[1:]]
     if not repository:
-        return _Plan(pending, {}, gather("", "", sighted, known=marks.get), None, done)
-    project_id, root = _project(repository)
-    gathered = gather(repository.common_dir, project_id, sighted, known=marks.get)
+        return _Plan(pending, {}, gather("", "", sighted, known=marks.get), missing, None, done)
+    facts = gather(repository.common_dir, project_id, sighted, known=marks.get)
     path = os.fsencode(repository.main_path)
-    project = ProjectFact(project_id, path, root or gathered.root, context.now)
-    return _Plan(pending, positions, gathered, project, done)
+    project = ProjectFact(project_id, path, root, context.now)
+    return _Plan(pending, positions, facts, missing, project, done)
+
+
+def _missing_agents(snapshot: Snapshot | None, context: Context) -> list[AgentFact | StateFact]:
+    """Return the facts of agents that the hooks know and the store does not: it was lost, and their segments too."""
+    stored = {agent.id for agent in snapshot.agents()} if snapshot else set()
+    facts: list[AgentFact | StateFact] = []
+    for agent in read_agents(context.paths.registry):
+        if agent.id not in stored:
+            facts.append(AgentFact(*agent[:5], agent.created_at))
+            facts += [StateFact(agent.id, "active" if on else "retired", at) for at, on in agent.transitions]
+    return facts
 
 
 def _read(spool: _Spool, segment: Segment) -> _Pending:
@@ -203,19 +226,20 @@ def _read(spool: _Spool, segment: Segment) -> _Pending:
 
 
 def _read_reflogs(
-    snapshot: Snapshot | None, repository: Repository, context: Context, sighted: list[Sighted]
+    snapshot: Snapshot | None, repository: Repository, project: str, context: Context, sighted: list[Sighted]
 ) -> dict[str, ReflogPosition]:
-    """Append what the worktrees' HEAD reflogs say, and return the positions that moved, by git directory."""
+    """Append what the worktrees' HEAD reflogs say, and return the positions that moved, by project and worktree."""
     baseline = _baseline(repository)
     moved = {}
     for name, git_dir in worktrees(repository.common_dir):
-        stored = snapshot.reflog_position(git_dir) if snapshot else None
+        key = f"{project} {name}"
+        stored = snapshot.reflog_position(key) if snapshot else None
         start = stored or (baseline.get(name) if baseline is not None else position_of(git_dir))
         head = head_oid(git_dir, repository.common_dir)
         entries, position = read_entries(git_dir, start, head=head)
         sighted += [Sighted(entry, context.now_ns + len(sighted) + i) for i, entry in enumerate(entries)]
         if position != stored:
-            moved[git_dir] = position
+            moved[key] = position
     return moved
 
 
@@ -230,9 +254,11 @@ def _baseline(repository: Repository) -> dict[str, ReflogPosition] | None:
     positions = {}
     for line in read_text(path).split("\n"):
         name, _, rest = line.partition("\t")
-        offset, _, oid = rest.partition("\t")
+        offset, _, rest = rest.partition("\t")
+        oid, _, at = rest.partition("\t")
         if offset.isascii() and offset.isdigit():
-            positions[name] = ReflogPosition(min(int(offset), 1 << 62), "" if oid == "-" else oid)
+            last_at = int(at) if at.isascii() and at.isdigit() else 0
+            positions[name] = ReflogPosition(int(offset[:18]), "" if oid == "-" else oid, min(last_at, 1 << 40))
     return positions
 
 
@@ -256,35 +282,55 @@ def _oids(said: object) -> tuple[bytes, ...]:
     return (said.old, said.new)  # type: ignore[attr-defined]  # a rewrite or a reflog entry
 
 
-def _project(repository: Repository) -> tuple[str, bytes]:
-    """Return the project's UUID and root commit as they stand in the repository; the UUID is made if it is missing."""
+def read_project(repository: Repository, *, timeout_s: float = ROOT_TIMEOUT_S) -> tuple[str, bytes]:
+    """Return the project's UUID and root commit as they stand in the repository, making or finding what is missing.
+
+    Args:
+        repository: Any of its worktrees.
+        timeout_s: How long finding the root commit may take, which is done once; the root is empty otherwise.
+
+    Raises:
+        SpoolError: The file cannot be written.
+    """
     path = RepositoryPaths(repository.common_dir).project
     words = read_text(path).split()
     project = words[0] if words else ""
     if len(project) != 36 or not project.replace("-", "").isalnum():  # noqa: PLR2004 -- a UUID's length
         import uuid  # noqa: PLC0415 -- made once in a repository's life
 
-        project, words = str(uuid.uuid4()), []
+        project = str(uuid.uuid4())
+        words = [project]
         try:
             replace_file(path, project + "\n")
         except OSError as error:
             raise SpoolError(f"cannot write {path}: {error.strerror}", "check the directory's permissions") from error
+    if len(words) == 1:
+        words = _remember_root(path, project, find_root(repository.git_dir, repository.common_dir, timeout_s=timeout_s))
     try:
         return project, bytes.fromhex(words[1]) if len(words) > 1 else b""
     except ValueError:
         return project, b""
 
 
+def _remember_root(path: str, project: str, root: str) -> list[str]:
+    """Write the root commit beside the project's UUID, once there is one: clones of one project have it in common."""
+    if not root:
+        return [project]
+    with suppress(OSError):
+        replace_file(path, f"{project} {root}\n")
+    return [project, root]
+
+
 def _apply(store: Store, plan: _Plan, context: Context) -> Applied:
-    facts: list[Fact] = [*plan.gathered.facts]
+    facts: list[Fact] = [*plan.missing, *plan.facts]
     if plan.project:
         facts.append(plan.project)
     with store.writer(timeout_s=context.timeout_s) as writer:
         applied = apply(writer, facts, now=context.now)
         for pending in plan.pending:
             writer.put_applied_size(pending.segment.name, pending.segment.size)
-        for git_dir, position in plan.positions.items():
-            writer.put_reflog_position(git_dir, position)
+        for worktree, position in plan.positions.items():
+            writer.put_reflog_position(worktree, position)
         for segment in _old(plan.done, context):
             writer.forget_segment(segment.name)
     for segment in _old(plan.done, context):

@@ -29,10 +29,16 @@ if TYPE_CHECKING:
     from agent_tracker.records import Seen
     from agent_tracker.reflog import Entry
 
-__all__ = ["Gathered", "Sighted", "gather"]
+__all__ = ["Sighted", "gather"]
 
 DIFF_TIMEOUT_S = 5.0
 MAX_TRAILERS = 20
+REBASED = frozenset({"rebase", "squash"})
+"""The operations by which a rebase makes a commit of another."""
+
+
+Rewrites = dict[tuple[bytes, bytes], tuple[str, int]]
+"""(old, new) to (operation, when it was recorded in Unix nanoseconds), in the order in which they were told."""
 
 
 class Sighted(NamedTuple):
@@ -40,13 +46,6 @@ class Sighted(NamedTuple):
 
     said: Seen | Entry
     recorded_ns: int
-
-
-class Gathered(NamedTuple):
-    """The facts, and the root commit of the project where one was met (else empty)."""
-
-    facts: tuple[Fact, ...]
-    root: bytes
 
 
 class _Making(NamedTuple):
@@ -59,7 +58,7 @@ class _Making(NamedTuple):
 
 def gather(
     common_dir: str, project: str, sighted: Iterable[Sighted], *, known: Callable[[bytes], Marks | None]
-) -> Gathered:
+) -> list[Fact]:
     """Return the facts that `sighted` amounts to.
 
     Args:
@@ -73,7 +72,7 @@ def gather(
     """
     facts: list[Fact] = []
     makings: dict[bytes, _Making] = {}
-    rewrites: dict[tuple[bytes, bytes], tuple[str, int]] = {}
+    rewrites: Rewrites = {}
     for said, recorded_ns in sighted:
         match said:
             case AgentFact() | StateFact() | CreditFact():
@@ -93,14 +92,13 @@ def gather(
     for oid, making in makings.items():
         facts += _commit_facts(oid, making, stored[oid], objects.get(oid), project)
     present = {oid for oid in makings if stored[oid] is not None or oid in objects}
-    facts += _rewrite_facts(common_dir, rewrites, present)
-    root = next((oid for oid, found in objects.items() if not found.parents), b"")
-    return Gathered(tuple(facts), root)
+    operations = {oid: making.operation for oid, making in makings.items()}
+    settled = _settled_rewrites(rewrites, operations, objects)
+    facts += _rewrite_facts(common_dir, settled, operations, present)
+    return facts
 
 
-def _note_entry(
-    makings: dict[bytes, _Making], rewrites: dict[tuple[bytes, bytes], tuple[str, int]], entry: Entry, recorded_ns: int
-) -> None:
+def _note_entry(makings: dict[bytes, _Making], rewrites: Rewrites, entry: Entry, recorded_ns: int) -> None:
     """Add what a reflog entry says: how a commit came to be, which a hook cannot know, and what it amended."""
     met = makings.get(entry.new)
     if met is None:
@@ -154,20 +152,45 @@ def _clean(text: str) -> str:
     return text.replace("\0", "")[:300]
 
 
+def _settled_rewrites(rewrites: Rewrites, operations: dict[bytes, str], objects: dict[bytes, CommitObject]) -> Rewrites:
+    """Return the rewrites with those put right that a rebase tells of a commit made while it was stopped.
+
+    Git says then that the commit at which it stopped became the last one made there. Where its copy lies below that
+    one, the copy is what it became, and the commits above are new work.
+    """
+    taken = {new for (_, new), (operation, _) in rewrites.items() if operation == "rebase"}
+    amended = {new: old for (old, new), (operation, _) in rewrites.items() if operation == "amend"}
+    settled: Rewrites = {}
+    for (old, new), how in rewrites.items():
+        below = new
+        while how[0] == "rebase" and below != old and operations.get(below) == "commit" and below in objects:
+            below = objects[below].parents[0] if objects[below].parents else b""
+        is_pick = operations.get(below) in REBASED and below not in taken
+        is_amended_pick = below in amended and (amended[below] == old or operations.get(amended[below]) in REBASED)
+        if below != old:
+            settled.setdefault((old, below if is_pick or is_amended_pick else new), how)
+    return settled
+
+
 def _rewrite_facts(
-    common_dir: str, rewrites: dict[tuple[bytes, bytes], tuple[str, int]], present: set[bytes]
+    common_dir: str, rewrites: Rewrites, operations: dict[bytes, str], present: set[bytes]
 ) -> list[RewriteFact]:
     """Return the rewrites, with the lines each side brought where the credit may have to be shared."""
     possible = {pair: how for pair, how in rewrites.items() if pair[0] != pair[1] and pair[1] in present}
-    olds: dict[bytes, int] = {}
-    for _, new in possible:
-        olds[new] = olds.get(new, 0) + 1
+    told: dict[bytes, list[tuple[bytes, bytes]]] = {}
+    for pair in possible:
+        told.setdefault(pair[1], []).append(pair)
+    # A rebase that skips a commit says that it became the one before; only a squash or fixup has several sources.
+    rebased = (pair for new, pairs in told.items() if operations[new] == "rebase" for pair in pairs[1:])
+    skipped = {pair for pair in rebased if possible[pair][0] == "rebase"}
     shared = [
         pair
         for pair, (operation, _) in possible.items()
-        if pair[0] in present and (operation == "amend" or olds[pair[1]] > 1)
+        if pair[0] in present and pair not in skipped and (operation == "amend" or len(told[pair[1]]) > 1)
     ]
-    lines = _lines(common_dir, shared, {pair for pair in shared if possible[pair][0] == "amend"})
+    lines = dict.fromkeys(skipped, (-1, 0)) | _lines(
+        common_dir, shared, {pair for pair in shared if possible[pair][0] == "amend"}
+    )
     return [
         RewriteFact(old, new, operation, recorded_ns, *lines.get((old, new), (0, 0)))
         for (old, new), (operation, recorded_ns) in possible.items()

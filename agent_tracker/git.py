@@ -19,6 +19,7 @@ __all__ = [
     "changed_lines",
     "config_get",
     "config_set",
+    "find_root",
     "read_commits",
     "resolve_commit",
     "run",
@@ -72,10 +73,20 @@ def run(argv: Sequence[str], *, cwd: str, stdin: bytes = b"", timeout_s: float =
     return done.stdout
 
 
-def config_get(key: str, *, cwd: str) -> str:
-    """Return a value of git's configuration as it is in force in `cwd`, empty where it is not set."""
+def config_get(key: str, *, cwd: str, scope: str = "") -> str:
+    """Return a value of git's configuration as it is in force in `cwd`, empty where it is not set.
+
+    Args:
+        key: Its name.
+        cwd: In the repository.
+        scope: `--local` for what the repository itself says.
+    """
     try:
-        return run(["config", "--get", key], cwd=cwd).decode("utf-8", "surrogateescape").rstrip("\n")
+        return (
+            run(["config", *([scope] if scope else []), "--get", key], cwd=cwd)
+            .decode("utf-8", "surrogateescape")
+            .rstrip("\n")
+        )
     except GitError:
         return ""
 
@@ -84,7 +95,7 @@ def config_set(key: str, value: str, *, cwd: str) -> None:
     """Set `key` in the repository's own configuration; an empty value takes it out."""
     if value:
         run(["config", "--local", key, value], cwd=cwd)
-    elif config_get(key, cwd=cwd):
+    elif config_get(key, cwd=cwd, scope="--local"):
         run(["config", "--local", "--unset-all", key], cwd=cwd)
 
 
@@ -100,6 +111,25 @@ def resolve_commit(revision: str, *, git_dir: str) -> bytes:
     except GitError as error:
         raise GitError(f"no commit {revision!r} in {git_dir}", "git log --oneline shows what there is") from error
     return bytes.fromhex(out.decode().strip())
+
+
+def find_root(git_dir: str, common_dir: str, *, timeout_s: float) -> str:
+    """Return the root commit (hexadecimal) that HEAD descends from, the smallest of several.
+
+    `-` where it took too long to find, or the clone is shallow and its first commit is not the first; empty where there
+    is no commit yet.
+    """
+    if os.path.exists(os.path.join(common_dir, "shallow")):
+        return "-"
+    try:
+        run([f"--git-dir={git_dir}", "rev-parse", "--verify", "--quiet", "HEAD"], cwd=git_dir)
+    except GitError:
+        return ""
+    try:
+        out = run([f"--git-dir={git_dir}", "rev-list", "--max-parents=0", "HEAD"], cwd=git_dir, timeout_s=timeout_s)
+    except GitError:
+        return "-"
+    return min(out.decode().split(), default="-")
 
 
 def read_commits(common_dir: str, oids: Iterable[bytes]) -> dict[bytes, CommitObject]:

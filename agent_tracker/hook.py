@@ -12,7 +12,7 @@ import os
 import time
 from contextlib import suppress
 
-from agent_tracker.errors import AgentTrackerError
+from agent_tracker.errors import AgentTrackerError, ConfigError
 from agent_tracker.escaping import escape
 from agent_tracker.lines import commit_line
 from agent_tracker.paths import RepositoryPaths, UserPaths, user_paths
@@ -102,7 +102,7 @@ def _pre_commit(repository: Repository, paths: UserPaths, env: Mapping[str, str]
     identity, _ = _identity(repository, paths, env, now_ns)
     if not identity.problem:
         return 0
-    policy = read_policy(RepositoryPaths(repository.common_dir).policy, paths.registry)
+    policy = _policy(repository, paths, env)
     if policy == "off":
         return 0
     message, command = explain(identity, env)
@@ -110,6 +110,21 @@ def _pre_commit(repository: Repository, paths: UserPaths, env: Mapping[str, str]
     verdict = "commit refused" if is_refused else "the commit stays unclaimed"
     _tell(f"agent-tracker: {verdict}: {message}\n  {command}")
     return REFUSED if is_refused else 0
+
+
+def _policy(repository: Repository, paths: UserPaths, env: Mapping[str, str]) -> str:
+    """Return the policy in force: what the shell sees of it is a copy, which a person may have gone past."""
+    from agent_tracker.config import read_settings  # noqa: PLC0415 -- only where a commit may be refused
+    from agent_tracker.git import config_get  # noqa: PLC0415
+
+    key = "agenttracker.policy"
+    stored = config_get(key, cwd=repository.common_dir)
+    try:
+        values = read_settings(paths, env, repository={key: stored} if stored else {})
+    except ConfigError as error:
+        _say(error.message)
+        return read_policy(RepositoryPaths(repository.common_dir).policy, paths.registry)
+    return str(values["policy"].value)
 
 
 def explain(identity: Identity, env: Mapping[str, str]) -> tuple[str, str]:

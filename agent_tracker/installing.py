@@ -1,6 +1,6 @@
 """The verbs install-hooks and uninstall-hooks: the hooks, and all that goes with them.
 
-Owns the list of installations, the mirrored policy, the project's root commit, and the words of what was done. Where
+Owns the list of installations and the mirrored policy. Where
 the hooks themselves lie is `install`'s. Never prints.
 """
 
@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 from agent_tracker.agents import known_agents
 from agent_tracker.configuring import mirror_policy
-from agent_tracker.errors import AgentTrackerError, HistoryError, SpoolError
+from agent_tracker.errors import AgentTrackerError, SpoolError
 from agent_tracker.files import read_text, replace_file
-from agent_tracker.flush import Context, flush
-from agent_tracker.history import find_root
+from agent_tracker.flush import Context, flush, read_project
 from agent_tracker.install import InstallReport, UninstallReport, install_hooks, uninstall_hooks
 from agent_tracker.paths import RepositoryPaths
 from agent_tracker.registry import write_agents
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from agent_tracker.repository import Repository
 
 __all__ = ["install", "uninstall"]
+
+FIND_ROOT_S = 60.0
 
 
 def install(repository: Repository, context: Context) -> tuple[InstallReport, bool]:
@@ -44,7 +45,7 @@ def install(repository: Repository, context: Context) -> tuple[InstallReport, bo
         sys_path=_import_path(),
         registry=context.paths.registry,
     )
-    _remember_root(repository)
+    read_project(repository, timeout_s=FIND_ROOT_S)
     mirror_policy(repository)
     try:
         write_agents(context.paths.registry, agents)
@@ -85,20 +86,6 @@ def _import_path() -> list[str]:
     """Return the directories that hold agent_tracker and lmdb, for an interpreter started without site."""
     found = [spec.origin for name in ("agent_tracker", "lmdb") if (spec := find_spec(name)) and spec.origin]
     return list(dict.fromkeys(os.path.dirname(os.path.dirname(os.path.abspath(origin))) for origin in found))
-
-
-def _remember_root(repository: Repository) -> None:
-    """Write the root commit beside the project's UUID, once: clones of one project have it in common."""
-    path = RepositoryPaths(repository.common_dir).project
-    words = read_text(path).split()
-    if len(words) != 1:
-        return
-    try:
-        root = find_root(repository.common_dir)
-        if root:
-            replace_file(path, f"{words[0]} {root.hex()}\n")
-    except (HistoryError, OSError):
-        return
 
 
 def _list_repository(paths: UserPaths, repository: Repository, *, is_listed: bool) -> None:

@@ -63,7 +63,10 @@ class CommitFact(NamedTuple):
 
 
 class RewriteFact(NamedTuple):
-    """`old` became `new`. `recorded_ns` orders rewrites; lines weigh the credit where it is shared."""
+    """`old` became `new`. `recorded_ns` orders rewrites; lines weigh the credit where it is shared.
+
+    `old_lines` below 0: the old commit's work went, as when a rebase skips it, and brought `new` nothing.
+    """
 
     old: bytes
     new: bytes
@@ -142,11 +145,23 @@ class SeenRewrite(NamedTuple):
 Seen = SeenCommit | SeenRewrite | AgentFact | StateFact | CreditFact
 
 
-OPERATIONS = ("commit", "initial", "amend", "merge", "cherry-pick", "revert", "rebase", "am", "earlier", "gone")
+OPERATIONS = (
+    "commit",
+    "initial",
+    "amend",
+    "merge",
+    "cherry-pick",
+    "revert",
+    "rebase",
+    "am",
+    "earlier",
+    "gone",
+    "squash",
+)
 """How a commit came to be, stored by position: append only.
 
 `earlier` is one older than the hooks, met in a rewrite. `gone` is one that a hook saw and git no longer has, if it ever
-had it: it never counts, but what was made from it has its credit.
+had it: it never counts, but what was made from it has its credit. `squash` is a rebase's squash or fixup.
 """
 
 
@@ -210,7 +225,11 @@ class Agent(NamedTuple):
 
 
 class ReflogPosition(NamedTuple):
-    """How far a worktree's HEAD reflog was read: bytes, and the new oid (hexadecimal) of the last entry before."""
+    """How far a worktree's HEAD reflog was read.
+
+    `offset` is in bytes; `last_oid` (hexadecimal) and `last_at` (Unix seconds) are those of the last entry before it.
+    """
 
     offset: int
     last_oid: str
+    last_at: int = 0

@@ -26,7 +26,8 @@ _BY_COMMIT = {
     " (cherry-pick)": "cherry-pick",
     " (rebase)": "rebase",
 }
-_REBASE_STEPS = ("pick", "reword", "edit", "squash", "fixup", "continue", "merge")
+_REBASE_STEPS = dict.fromkeys(("pick", "reword", "edit", "continue", "merge"), "rebase")
+_REBASE_STEPS |= {"squash": "squash", "fixup": "squash"}
 
 
 class Entry(NamedTuple):
@@ -52,8 +53,7 @@ def operation_of(message: str) -> str | None:
     if action in {"cherry-pick", "revert", "am"}:
         return None if rest == "fast-forward" else action
     if action.startswith(("rebase", "pull")) and action.endswith(")"):
-        step = action[action.rfind("(") + 1 : -1]
-        return "rebase" if step in _REBASE_STEPS else None
+        return _REBASE_STEPS.get(action[action.rfind("(") + 1 : -1])
     if action.startswith(("merge ", "pull")) and rest.startswith(("Merge made by", "In-index merge")):
         return "merge"
     return None
@@ -66,7 +66,7 @@ def read_entries(git_dir: str, position: ReflogPosition | None, *, head: str) ->
     effect: git was killed in between, and nobody has that commit.
 
     Where the file is no longer what it was (expired, rewritten), reading goes on behind the entry that `position`
-    names, and where that is gone too, from the beginning: a commit that is known already is known by its oid.
+    names, and where that is gone too, at its time: a commit that is known already is known by its oid.
 
     Args:
         git_dir: The worktree's git directory.
@@ -86,7 +86,7 @@ def read_entries(git_dir: str, position: ReflogPosition | None, *, head: str) ->
     pairs = zip(map(_parse, lines), [*next_olds, ""], strict=False)
     # A root commit's entry begins with zeros, and so does that of the next root, on another branch.
     entries = [entry for entry, next_old in pairs if entry and (entry.old.hex() != next_old or not any(entry.old))]
-    return entries, ReflogPosition(before + end, _last_oid(data, end))
+    return entries, ReflogPosition(before + end, *_last_entry(data, end))
 
 
 def _took_effect(line: bytes, head: str) -> bool:
@@ -99,7 +99,7 @@ def position_of(git_dir: str) -> ReflogPosition:
     """Return the position behind everything that is in the reflog now."""
     data = _read(reflog_path(git_dir), 0)
     end = data.rfind(b"\n") + 1
-    return ReflogPosition(end, _last_oid(data, end))
+    return ReflogPosition(end, *_last_entry(data, end))
 
 
 def _read(path: str, start: int) -> bytes:
@@ -115,23 +115,34 @@ def _start(data: bytes, position: ReflogPosition) -> int:
     if position.offset and _is_at(data, position):
         return position.offset
     start = 0
-    for line in data.split(b"\n") if position.last_oid else ():
-        start += len(line) + 1
-        if line.split(b" ", 2)[1:2] == [position.last_oid.encode()]:
+    for line in data.split(b"\n")[:-1]:
+        _, oid, at = _entry_facts(line)
+        if position.last_oid and oid == position.last_oid:
+            return start + len(line) + 1
+        if position.last_at and at >= position.last_at:
             return start
-    return 0
+        start += len(line) + 1
+    return start if position.last_at else 0
 
 
 def _is_at(data: bytes, position: ReflogPosition) -> bool:
     """Tell whether the entry that `position` names ends where it says."""
     ends_there = data[position.offset - 1 : position.offset] == b"\n"
-    return ends_there and bool(position.last_oid) and _last_oid(data, position.offset) == position.last_oid
+    return ends_there and bool(position.last_oid) and _last_entry(data, position.offset)[0] == position.last_oid
 
 
-def _last_oid(data: bytes, end: int) -> str:
-    line = data[data.rfind(b"\n", 0, max(end - 1, 0)) + 1 : end]
-    fields = line.split(b" ", 2)
-    return fields[1].decode("ascii", "replace") if len(fields) == 3 else ""  # noqa: PLR2004 -- old, new, the rest
+def _last_entry(data: bytes, end: int) -> tuple[str, int]:
+    """Return the new oid and the time of the last entry before `end`."""
+    _, oid, at = _entry_facts(data[data.rfind(b"\n", 0, max(end - 1, 0)) + 1 : end])
+    return oid, at
+
+
+def _entry_facts(line: bytes) -> tuple[str, str, int]:
+    """Return an entry's old oid, new oid and time (Unix seconds); nothing where it is no entry."""
+    fields = line.partition(b"\t")[0].split(b" ")
+    if len(fields) < 4 or not fields[-2].isdigit():  # noqa: PLR2004 -- old, new, who, when, zone
+        return "", "", 0
+    return fields[0].decode("ascii", "replace"), fields[1].decode("ascii", "replace"), int(fields[-2][:12])
 
 
 def _parse(line: bytes) -> Entry | None:

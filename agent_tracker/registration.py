@@ -10,6 +10,7 @@ Gemini CLI 0.61, Copilot CLI 1.0, Qwen Code 0.15); trailers and addresses as obs
 from __future__ import annotations
 
 import zlib
+from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.errors import RegistrationError
@@ -109,7 +110,8 @@ class Identity(NamedTuple):
     """Who made a commit.
 
     `problem` is empty, or why an agent that was named gets no credit: `unregistered`, `retired`, `halted`,
-    `ambiguous`. `who` is the name or client that was found then.
+    `ambiguous`. `who` is the name or client that was found then, or the retired agent's
+    id.
     """
 
     credits: Credits
@@ -195,6 +197,14 @@ class Roster:
             if agent.client:
                 self._by_client.setdefault(agent.client, []).append(agent)
 
+        changes = {agent.created_at for agent in self.by_id.values()}
+        changes |= {at_ns // 10**9 + 1 for agent in self.by_id.values() for at_ns, _ in agent.transitions}
+        self._changes = sorted(changes)
+
+    def epoch(self, at: int) -> int:
+        """Return a number that is the same for all times (Unix seconds) between which no agent came or went."""
+        return bisect_right(self._changes, at)
+
     def named(self, text: str) -> list[Agent]:
         """Return the agents that `text` names: by id, else by name."""
         exact = self.by_id.get(text)
@@ -228,7 +238,7 @@ def identify(marks: Marks, roster: Roster, *, at_ns: int) -> Identity:  # noqa: 
         marks: Variables by their names; besides, `hook` (a hook saw the commit), `resolved` and `use` (agent ids as
             they stood then), `author`, `committer`, and `trailer`s.
         roster: The agents known now.
-        at_ns: When the commit was recorded, Unix nanoseconds: an agent retired then gets no credit.
+        at_ns: When the commit was made, Unix nanoseconds: an agent retired then gets no credit.
     """
     values = dict(marks)
     explicit = values.get(AGENT_VARIABLE, "")
@@ -242,7 +252,7 @@ def identify(marks: Marks, roster: Roster, *, at_ns: int) -> Identity:  # noqa: 
     if by_marks := _by_commit_marks(marks, roster, at_ns):
         return by_marks
     if used := values.get("use", ""):
-        return _picked(roster.named(used), used, at_ns, used, "agent-tracker use")
+        return _picked(roster.named(used), resolved, at_ns, used, "agent-tracker use")
     if "hook" in values:
         return Identity(whole(HUMAN), "no mark of an agent")
     return Identity(whole(UNCLAIMED), "no hook saw it and it carries no mark")
@@ -313,6 +323,8 @@ def _picked(candidates: list[Agent], resolved: str, at_ns: int, who: str, reason
     if chosen is not None:
         return Identity(whole(chosen.id), reason)
     problem = "ambiguous" if active else "retired" if candidates else "unregistered"
+    if problem == "retired":
+        who = candidates[0].id
     return Identity(whole(UNCLAIMED), reason, problem, who)
 
 

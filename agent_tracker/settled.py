@@ -26,7 +26,7 @@ FILE = "settled"
 def look(paths: UserPaths, env: Mapping[str, str], repository: Repository, database: str) -> str:
     """Return what all inputs of a flush look like now: configuration, database, both spools, the reflogs."""
     lines = [database, env.get("AGENT_TRACKER_DATABASE_PATH", ""), _file(paths.config_file)]
-    lines.append(_stat(database, "st_dev", "st_ino"))
+    lines.append(_stat(database, "st_dev", "st_ino", "st_size"))
     for directory in (paths.spool_dir, RepositoryPaths(repository.common_dir).spool_dir):
         lines += _spool(directory)
     for name, git_dir in worktrees(repository.common_dir):

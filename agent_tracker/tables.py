@@ -365,12 +365,17 @@ class Snapshot:
         value = self._tables["spools"].get(b"s" + segment.encode())
         return None if value is None else int.from_bytes(value, "little")
 
-    def reflog_position(self, git_dir: str) -> ReflogPosition | None:
-        """Return how far the HEAD reflog in `git_dir` was read, None where it never was."""
-        value = self._tables["spools"].get(_worktree_key(git_dir))
+    def reflog_position(self, worktree: str) -> ReflogPosition | None:
+        """Return how far the HEAD reflog of a worktree was read, None where it never was.
+
+        Args:
+            worktree: The project's UUID and the worktree's name: a path may be another repository tomorrow.
+        """
+        value = self._tables["spools"].get(_worktree_key(worktree))
         if value is None:
             return None
-        return ReflogPosition(int.from_bytes(value[:8], "little"), value[8:].decode())
+        offset, last_at = int.from_bytes(value[:8], "little"), int.from_bytes(value[8:16], "little")
+        return ReflogPosition(offset, value[16:].decode(), last_at)
 
 
 def _merged(streams: list[Iterator[bytes]]) -> Iterator[bytes]:
@@ -384,8 +389,8 @@ def marks_key(blob: bytes) -> bytes:
     return _bounded(blob or b"\0")
 
 
-def _worktree_key(git_dir: str) -> bytes:
-    return b"r" + _bounded(git_dir.encode("utf-8", "surrogateescape"))
+def _worktree_key(worktree: str) -> bytes:
+    return b"r" + _bounded(worktree.encode("utf-8", "surrogateescape"))
 
 
 def _bounded(key: bytes) -> bytes:
@@ -483,7 +488,7 @@ class Writer(Snapshot):
         """Forget a segment that was deleted."""
         self._tables["spools"].delete(b"s" + segment.encode())
 
-    def put_reflog_position(self, git_dir: str, position: ReflogPosition) -> None:
+    def put_reflog_position(self, worktree: str, position: ReflogPosition) -> None:
         """Record how far a HEAD reflog was read."""
-        body = position.offset.to_bytes(8, "little") + position.last_oid.encode()
-        self._tables["spools"].put(_worktree_key(git_dir), body)
+        numbers = position.offset.to_bytes(8, "little") + position.last_at.to_bytes(8, "little")
+        self._tables["spools"].put(_worktree_key(worktree), numbers + position.last_oid.encode())

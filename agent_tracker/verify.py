@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker import packing
-from agent_tracker.apply import corrected_credits, own_credits, registered_agent, sighting_of
+from agent_tracker.apply import corrected_credits, made_at, own_credits, registered_agent, sighting_of
 from agent_tracker.credit import Node, replay
 from agent_tracker.errors import RecordError, StoreError
 from agent_tracker.records import (
@@ -93,8 +93,7 @@ class _Check:
     def _node(self, commit: Commit) -> Node:
         sighting = sighting_of(self._snapshot, commit.oid)
         marks = sighting.marks if sighting else self._snapshot.marks(commit.marks)
-        recorded_at = sighting.recorded_at if sighting else commit.recorded_at
-        own = own_credits(marks, self._roster, recorded_at)
+        own = own_credits(marks, self._roster, made_at(commit))
         return Node(commit.operation, own.credits, corrected_credits(self._snapshot, commit.oid, self._roster))
 
     def _wrong_states(self) -> Iterator[str]:

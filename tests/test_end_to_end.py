@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +14,6 @@ from gitrepo import GitRepo, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -375,3 +377,116 @@ def test_the_hooks_of_a_removed_package_are_harmless(work: GitRepo) -> None:
     core.write_text(text)
     work.ok("flush")
     assert work.credited() == {"a: by a person": "human", "b: by a stranger": "unclaimed"}
+
+
+def test_work_added_at_an_edit_stop_is_the_adders(work: GitRepo) -> None:
+    """A commit added where a rebase stopped is new work, and the commit it stopped at keeps its own agent."""
+    one, two = work.register("one"), work.register("two")
+    work.commit("a: by one", env=as_agent(one))
+    work.commit("b: by one", env=as_agent(one))
+    work.git("rebase", "--quiet", "--interactive", "HEAD~2", env={"GIT_SEQUENCE_EDITOR": "sed -i '1s/pick/edit/'"})
+    work.commit("extra: by two", env=as_agent(two))
+    work.git("rebase", "--continue")
+    work.ok("flush")
+    assert work.credited() == {"a: by one": one, "b: by one": one, "extra: by two": two}
+    clean(work)
+
+
+def test_a_skipped_commit_takes_no_share(work: GitRepo) -> None:
+    """`rebase --skip` drops a commit: the one before keeps its agent whole."""
+    one, two = work.register("one"), work.register("two")
+    work.commit("base: file", text="0\n")
+    work.git("switch", "--quiet", "--create", "topic")
+    work.commit("a: by one", env=as_agent(one))
+    work.write("base.txt", "topic\n")
+    work.git("commit", "--quiet", "--all", "-m", "b: by two", env=as_agent(two))
+    work.git("switch", "--quiet", "main")
+    work.write("base.txt", "main\n")
+    work.git("commit", "--quiet", "--all", "-m", "c: by a person")
+    work.git("switch", "--quiet", "topic")
+    assert work.try_git("rebase", "main").code == 1
+    work.git("rebase", "--skip")
+    work.ok("flush")
+    assert work.credited() == {"a: by one": one, "base: file": "human", "c: by a person": "human"}
+    clean(work)
+
+
+def test_a_retired_agent_in_use_is_refused(work: GitRepo) -> None:
+    """`use` holds no longer than the agent's registration."""
+    work.register("one")
+    work.ok("use", "one")
+    work.ok("agents", "retire", "one")
+    refused = work.try_git("commit", "--allow-empty", "-m", "a")
+    assert refused.code == 1
+    assert "agents resume one-" in refused.err
+
+
+def test_a_retired_client_agent_is_named_by_its_id(work: GitRepo) -> None:
+    """The one command that mends it works as it stands."""
+    agent = work.register("one", client="claude")
+    work.ok("agents", "retire", "one")
+    refused = work.try_git("commit", "--allow-empty", "-m", "a", env={"CLAUDECODE": "1"})
+    assert refused.code == 1
+    command = next(line for line in refused.err.splitlines() if "resume" in line).split()
+    work.ok(*command[1:])
+    work.git("commit", "--quiet", "--allow-empty", "-m", "a", env={"CLAUDECODE": "1"})
+    work.ok("flush")
+    assert work.credited() == {"a": agent}
+
+
+@pytest.mark.parametrize("place", ["variable", "git", "file"])
+def test_a_policy_set_past_the_command_holds(work: GitRepo, home: Path, place: str) -> None:
+    """The environment, git's configuration and a file edited by hand are obeyed, not only what `config` mirrors."""
+    env = as_agent("nobody") | ({"AGENT_TRACKER_POLICY": "off"} if place == "variable" else {})
+    if place == "git":
+        work.git("config", "agenttracker.policy", "off")
+    if place == "file":
+        (home / ".config/agent-tracker").mkdir(parents=True)
+        (home / ".config/agent-tracker/config.toml").write_text('policy = "off"\n')
+    done = work.try_git("commit", "--allow-empty", "-m", "a", env=env)
+    assert (done.code, done.err) == (0, "")
+
+
+def test_a_policy_in_the_environment_goes_over_the_mirror(work: GitRepo) -> None:
+    """A repository that is off is enforced where the environment says so."""
+    work.ok("config", "set", "policy", "off", "--repo")
+    env = as_agent("nobody") | {"AGENT_TRACKER_POLICY": "enforce"}
+    assert work.try_git("commit", "--allow-empty", "-m", "a", env=env).code == 1
+
+
+def test_a_lost_store_comes_back_with_its_agents(work: GitRepo, home: Path) -> None:
+    """With the database and the user's segments gone, the agents come from the registry, the commits from segments."""
+    agent = work.register("one")
+    work.commit("a: work", env=as_agent(agent))
+    work.ok("flush")
+    for path in (home / ".config/opencode").iterdir():
+        path.unlink()
+    for path in (home / ".local/state/agent-tracker/spool").glob("seg-*"):
+        path.unlink()
+    work.ok("flush")
+    assert work.credited() == {"a: work": agent}
+    clean(work)
+
+
+def test_forty_registrations_at_once(repo: GitRepo) -> None:
+    """Every agent is registered, and every hook knows it."""
+    argv = [sys.executable, "-m", "agent_tracker", "register"]
+    started = [
+        subprocess.Popen([*argv, f"p{n}", "--model", "m", "--scope", "s"], stdout=subprocess.DEVNULL) for n in range(40)
+    ]
+    assert [process.wait(timeout=100) for process in started] == [0] * 40
+    found = {agent["id"] for agent in repo.json("agents")["agents"]}
+    assert len(found) == 40
+    markers = Path.home() / ".local/state/agent-tracker/registry/ids"
+    assert {path.name for path in markers.iterdir()} == found
+
+
+def test_an_expired_reflog_brings_nothing_old(work: GitRepo) -> None:
+    """Where the reflog was rewritten, commits from before the installation stay uncounted."""
+    work.commit("a: work")
+    work.ok("flush")
+    run("sleep", "1.1", cwd=work.path)
+    work.git("reflog", "delete", "HEAD@{0}")
+    work.commit("b: work")
+    work.ok("flush")
+    assert work.credited() == {"a: work": "human", "b: work": "human"}

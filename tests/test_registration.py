@@ -122,7 +122,7 @@ def test_of_two_clients_without_credit_the_registered_one_is_reported() -> None:
     """A retired agent is worth more words than a client nobody registered."""
     retired = agent("gone", client="codex", transitions=((NOW + 5, False),))
     identity = identified(("CLAUDECODE", "1"), ("CODEX_CI", "1"), roster=Roster([retired]))
-    assert (identity.problem, identity.who) == ("retired", "codex")
+    assert (identity.problem, identity.who) == ("retired", retired.id)
 
 
 @pytest.mark.parametrize("text", ["explicit", EXPLICIT.id])
