@@ -12,20 +12,19 @@ from typing import TYPE_CHECKING, NamedTuple
 from agent_tracker.apply import find_correction
 from agent_tracker.errors import GitError, RegistrationError, SpoolError, StoreError
 from agent_tracker.files import replace_file
-from agent_tracker.flush import Context, FlushReport, flush, open_store
+from agent_tracker.flush import Context, FlushReport, flush, known_agents, open_store, tell_hooks
 from agent_tracker.git import resolve_commit
 from agent_tracker.lines import agent_line, credit_line, state_line
 from agent_tracker.paths import RepositoryPaths
 from agent_tracker.records import COUNTED, HUMAN, Agent, AgentFact, CreditFact, Credits, StateFact
 from agent_tracker.registration import Roster, agent_id, check_registration, client_name, whole
-from agent_tracker.registry import read_agents, write_agents
 from agent_tracker.spool import append, ensure_directory
 from agent_tracker.xp import NEW_STANDING
 
 if TYPE_CHECKING:
     from agent_tracker.repository import Repository
 
-__all__ = ["Registered", "correct_credit", "known_agents", "register", "set_state", "stop_using", "use"]
+__all__ = ["Registered", "correct_credit", "register", "set_state", "stop_using", "use"]
 
 MAX_USE_HOURS = 24 * 366
 
@@ -35,22 +34,6 @@ class Registered(NamedTuple):
 
     agent: Agent
     degraded: str
-
-
-def known_agents(context: Context) -> list[Agent]:
-    """Return the registered agents from the store, or from the registry where the store cannot be read.
-
-    Raises:
-        ConfigError: The configuration is not valid.
-    """
-    try:
-        store, _ = open_store(context)
-        with store.snapshot() as snapshot:
-            stored = snapshot.agents() if snapshot else []
-    except StoreError:
-        stored = []
-    known = {agent.id for agent in stored}
-    return stored + [agent for agent in read_agents(context.paths.registry) if agent.id not in known]
 
 
 def register(context: Context, name: str, *, model: str, scope: str, client: str) -> Registered:
@@ -107,17 +90,12 @@ def _record(context: Context, line: bytes, agent: Agent) -> Registered:
     """Append a fact about an agent to the user's spool, flush it, and tell the hooks, whether the store can or not."""
     ensure_directory(context.paths.spool_dir)
     append(context.paths.spool_dir, line)
-    degraded = ""
     try:
         flush(None, context._replace(now_ns=time.time_ns()))
     except (StoreError, SpoolError) as error:
-        degraded = error.message
-    others = [known for known in known_agents(context) if known.id != agent.id]
-    try:
-        write_agents(context.paths.registry, [*others, agent])
-    except OSError as error:
-        raise SpoolError(f"cannot write {context.paths.registry}: {error.strerror}", "check its permissions") from error
-    return Registered(agent, degraded)
+        tell_hooks(context, agent)
+        return Registered(agent, error.message)
+    return Registered(agent, "")
 
 
 def use(repository: Repository, agent: Agent, *, hours: float, now_ns: int) -> int:

@@ -28,6 +28,7 @@ from agent_tracker.records import (
     RewriteFact,
     SightingFact,
     StateFact,
+    UndoneFact,
 )
 from agent_tracker.registration import Identity, Roster, identify
 from agent_tracker.xp import COMMIT_MICRO, NEW_STANDING, standing
@@ -97,7 +98,7 @@ class _Application:
         touched = self._reidentified(changed)
         rewrites = [f for f in facts if isinstance(f, RewriteFact) and self._put_event(f)]
         corrections = [f for f in facts if isinstance(f, CreditFact) and self._put_event(f)]
-        touched.update(f.oid for f in facts if isinstance(f, SightingFact) and self._put_event(f))
+        touched.update(f.oid for f in facts if isinstance(f, SightingFact | UndoneFact) and self._put_event(f))
         touched.update(oid for rewrite in rewrites for oid in (rewrite.old, rewrite.new))
         touched.update(correction.oid for correction in corrections)
         commits = self._put_commits([fact for fact in facts if isinstance(fact, CommitFact)], touched)
@@ -202,7 +203,7 @@ class _Application:
     def _touched_before(self, fresh: list[CommitFact]) -> set[bytes]:
         """Return those of the new commits that an event stored earlier is about."""
         sources = self._writer.table("events.rewrite")
-        if not sources.count() and next(self._events.keys(b"c"), None) is None:
+        if not sources.count() and all(next(self._events.keys(kind), None) is None for kind in (b"c", b"h", b"u")):
             return set()
         return {
             fact.oid
@@ -211,6 +212,7 @@ class _Application:
             or next(self._events.keys(b"w" + fact.oid), None) is not None
             or next(self._events.keys(b"c" + fact.oid), None) is not None
             or self._events.has(b"h" + fact.oid)
+            or next(self._events.keys(b"u" + fact.oid), None) is not None
         }
 
     def _own(self, marks: int, at: int) -> tuple[Identity, Shares]:
@@ -236,7 +238,8 @@ class _Application:
             component, rewrites = self._component(oid)
             done.update(component)
             nodes = {oid: self._node(commit) for oid, commit in component.items()}
-            for member, state in replay(nodes, rewrites).items():
+            undone = [fact for member in component for fact in undone_facts(self._writer, member)]
+            for member, state in replay(nodes, rewrites, undone).items():
                 if state != CommitState(component[member].status, component[member].credits):
                     self._move(component[member], state)
 
@@ -327,6 +330,12 @@ def corrected_credits(snapshot: Snapshot, oid: bytes, roster: Roster) -> Credits
     """Return what the latest correction says of a commit, None where there is none."""
     correction = find_correction(snapshot, oid)
     return None if correction is None else known_credits(correction.credits, roster)
+
+
+def undone_facts(snapshot: Snapshot, oid: bytes) -> list[UndoneFact]:
+    """Return what is known of a commit's having been taken back."""
+    found = [packing.unpack_event(key, value) for key, value in snapshot.table("events").items(b"u" + oid)]
+    return [fact for fact in found if isinstance(fact, UndoneFact) and fact.oid == oid]
 
 
 def sighting_of(snapshot: Snapshot, oid: bytes) -> SightingFact | None:

@@ -15,7 +15,7 @@ import typer
 
 from agent_tracker import __version__
 from agent_tracker.errors import AgentTrackerError, ConfigError, UsageError
-from agent_tracker.flush import Context, open_store
+from agent_tracker.flush import Context, known_agents, open_store
 from agent_tracker.flush_command import complain, log_bug, run_all, run_here
 from agent_tracker.paths import RepositoryPaths, user_paths
 from agent_tracker.repository import Repository, find_repository
@@ -202,10 +202,10 @@ def _list_agents(*, as_json: bool) -> None:
 @agents_app.command("show")
 def agents_show(agent: str, *, as_json: Json = False) -> None:
     """Show one agent's sheet."""
-    from agent_tracker import agents, render  # noqa: PLC0415
+    from agent_tracker import render  # noqa: PLC0415
     from agent_tracker.registration import Roster  # noqa: PLC0415
 
-    found = Roster(agents.known_agents(_context())).one(agent)
+    found = Roster(known_agents(_context())).one(agent)
     if as_json:
         render.show_json("agent", render.agent_json(found))
     else:
@@ -246,7 +246,7 @@ def use(
         return
     if agent is None:
         raise UsageError("which agent?", "agent-tracker use AGENT, or: agent-tracker use --stop")
-    found = Roster(agents.known_agents(context)).one(agent)
+    found = Roster(known_agents(context)).one(agent)
     until = agents.use(repository, found, hours=hours, now_ns=context.now_ns)
     render.show(f"Commits in this worktree are credited to {found.id} until {render.local(until)}.")
 
@@ -254,11 +254,11 @@ def use(
 @app.command()
 def whoami(*, as_json: Json = False) -> None:
     """Say who a commit here and now would be credited to, and why."""
-    from agent_tracker import agents, render  # noqa: PLC0415
+    from agent_tracker import render  # noqa: PLC0415
     from agent_tracker.status import current_identity  # noqa: PLC0415
 
     context = _context()
-    identity = current_identity(_repository(), context, agents.known_agents(context))
+    identity = current_identity(_repository(), context, known_agents(context))
     if as_json:
         render.show_json("identity", render.identity_json(identity))
     else:
@@ -290,13 +290,13 @@ def log(
     as_json: Json = False,
 ) -> None:
     """List commits with their agent and what they earned, newest first."""
-    from agent_tracker import agents, render  # noqa: PLC0415
+    from agent_tracker import render  # noqa: PLC0415
     from agent_tracker.registration import Roster  # noqa: PLC0415
     from agent_tracker.views.log import log as view  # noqa: PLC0415
 
     context = _context()
     project = None if everywhere else _project(_repository())
-    agent_id = Roster(agents.known_agents(context)).one(agent).id if agent else None
+    agent_id = Roster(known_agents(context)).one(agent).id if agent else None
     store, _ = open_store(context)
     is_for_eyes = not as_json and sys.stdout.isatty()
     shown = limit or (TERMINAL_ROWS if is_for_eyes else None)

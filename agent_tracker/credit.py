@@ -9,7 +9,18 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_tracker.records import COUNTED, MICRO, PROVISIONAL, REWRITTEN, UNCLAIMED, CommitState, Credits, RewriteFact
+from agent_tracker.records import (
+    COUNTED,
+    MICRO,
+    PROVISIONAL,
+    REWRITTEN,
+    UNCLAIMED,
+    UNDONE,
+    CommitState,
+    Credits,
+    RewriteFact,
+    UndoneFact,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -30,7 +41,9 @@ def initial_status(operation: str) -> str:
     return {"rebase": PROVISIONAL, "squash": PROVISIONAL, "gone": REWRITTEN}.get(operation, COUNTED)
 
 
-def replay(nodes: Mapping[bytes, Node], rewrites: Iterable[RewriteFact]) -> dict[bytes, CommitState]:
+def replay(
+    nodes: Mapping[bytes, Node], rewrites: Iterable[RewriteFact], undone: Iterable[UndoneFact] = ()
+) -> dict[bytes, CommitState]:
     """Return the status and credits of every commit of a component.
 
     A commit's work lives in the newest commit made from it. A commit made from others counts if some work lives in it,
@@ -39,13 +52,17 @@ def replay(nodes: Mapping[bytes, Node], rewrites: Iterable[RewriteFact]) -> dict
     Args:
         nodes: The known commits by oid.
         rewrites: Every rewrite between them; those that touch an unknown commit are passed over.
+        undone: What was taken back of them.
     """
     sources: dict[bytes, list[RewriteFact]] = {oid: [] for oid in nodes}
     for rewrite in sorted(rewrites, key=lambda r: (r.recorded_ns, r.old, r.new)):
         if rewrite.old in nodes and rewrite.new in nodes and rewrite.old != rewrite.new:
             sources[rewrite.new].append(rewrite)
+    gone = _taken_back(sources, undone)
+    for oid in gone:
+        sources[oid] = []
     credits = {oid: node.corrected or node.own for oid, node in nodes.items()}
-    status = {oid: initial_status(node.operation) for oid, node in nodes.items()}
+    status = {oid: UNDONE if oid in gone else initial_status(node.operation) for oid, node in nodes.items()}
     made = {oid: (max((edge.recorded_ns for edge in edges), default=-1), oid) for oid, edges in sources.items()}
     heirs: dict[bytes, list[bytes]] = {}
     placed: set[bytes] = set()
@@ -66,6 +83,33 @@ def replay(nodes: Mapping[bytes, Node], rewrites: Iterable[RewriteFact]) -> dict
         if status[oid] == COUNTED and oid not in alive:
             status[oid] = REWRITTEN
     return {oid: CommitState(status[oid], credits[oid]) for oid in nodes}
+
+
+def _taken_back(sources: Mapping[bytes, list[RewriteFact]], undone: Iterable[UndoneFact]) -> set[bytes]:
+    """Return the commits that were taken back: all that lie between the one left and the one that was gone back to."""
+    latest = {edge.old: edge.recorded_ns for edges in sources.values() for edge in edges}
+    gone: set[bytes] = set()
+    for fact in undone:
+        if fact.oid not in sources or latest.get(fact.oid, 0) > fact.recorded_ns:
+            continue
+        origins = _origins(fact.oid, sources)
+        if not fact.back_to:
+            gone.add(fact.oid)
+        elif fact.back_to in origins:
+            gone |= {fact.oid} | {oid for oid in origins if fact.back_to in _origins(oid, sources)}
+    return gone
+
+
+def _origins(oid: bytes, sources: Mapping[bytes, list[RewriteFact]]) -> set[bytes]:
+    """Return every commit that one was made from, at any remove."""
+    found: set[bytes] = set()
+    pending = [oid]
+    while pending:
+        for edge in sources[pending.pop()]:
+            if edge.old not in found:
+                found.add(edge.old)
+                pending.append(edge.old)
+    return found
 
 
 def _final(oid: bytes, home: Mapping[bytes, bytes]) -> bytes:

@@ -6,6 +6,7 @@ Owns create aside, then rename. Never decides where a file lies.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 __all__ = ["read_text", "replace_file"]
 
@@ -24,7 +25,8 @@ def replace_file(path: str, text: str, *, mode: int = 0o600) -> None:
             file.write(text)
         os.replace(aside, path)
     except OSError:
-        os.unlink(aside)
+        with suppress(OSError):
+            os.unlink(aside)
         raise
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from agent_tracker import settled
 from agent_tracker.apply import Applied, apply
 from agent_tracker.config import read_settings
-from agent_tracker.errors import SpoolError
+from agent_tracker.errors import SpoolError, StoreError
 from agent_tracker.files import read_text, replace_file
 from agent_tracker.gather import Sighted, gather
 from agent_tracker.git import find_root
@@ -31,7 +31,7 @@ from agent_tracker.records import (
     SeenRewrite,
     StateFact,
 )
-from agent_tracker.reflog import position_of, read_entries
+from agent_tracker.reflog import Undone, position_of, read_entries
 from agent_tracker.registry import read_agents, write_agents
 from agent_tracker.repository import Repository, head_oid, worktrees
 from agent_tracker.spool import Segment, ensure_directory, read_segment, seal, segments, set_aside
@@ -40,9 +40,19 @@ from agent_tracker.store import Location, Store, locate
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agent_tracker.records import Agent
     from agent_tracker.tables import Snapshot
 
-__all__ = ["Context", "FlushReport", "flush", "known_repositories", "open_store", "read_project"]
+__all__ = [
+    "Context",
+    "FlushReport",
+    "flush",
+    "known_agents",
+    "known_repositories",
+    "open_store",
+    "read_project",
+    "tell_hooks",
+]
 
 ROOT_TIMEOUT_S = 3.0
 KEEP_SEGMENTS_S = 7 * 24 * 3600
@@ -143,7 +153,8 @@ def flush(repository: Repository | None, context: Context) -> FlushReport:
         plan = _plan(store, spools, repository, context)
         applied = _apply(store, plan, context) if _is_needed(plan, store) else NOTHING
         if applied.registrations:
-            _tell_hooks(store, context)
+            with store.snapshot() as snapshot:
+                _write_registry(context, snapshot.agents() if snapshot else [])
         if repository:
             _remember(context, repository, store, before)
     files = tuple(pending.rejected_file for pending in plan.pending if pending.rejected)
@@ -151,10 +162,40 @@ def flush(repository: Repository | None, context: Context) -> FlushReport:
     return FlushReport(applied, len(plan.pending), rejected, files, store.path, location.avoided)
 
 
-def _tell_hooks(store: Store, context: Context) -> None:
-    """Bring the registry up to date, while no other flush of the user's spool can be about to."""
-    with store.snapshot() as snapshot:
-        agents = snapshot.agents() if snapshot else []
+def known_agents(context: Context) -> list[Agent]:
+    """Return the registered agents from the store, or from the registry where the store cannot be read.
+
+    Raises:
+        ConfigError: The configuration is not valid.
+    """
+    try:
+        store, _ = open_store(context)
+        with store.snapshot() as snapshot:
+            stored = snapshot.agents() if snapshot else []
+    except StoreError:
+        stored = []
+    known = {agent.id for agent in stored}
+    return stored + [agent for agent in read_agents(context.paths.registry) if agent.id not in known]
+
+
+def tell_hooks(context: Context, changed: Agent | None = None) -> None:
+    """Write the registry anew while no flush can be about to, which would take out what is newer.
+
+    Args:
+        context: Paths and how long to wait.
+        changed: An agent as it is now, of which the store does not know yet.
+
+    Raises:
+        SpoolError: The state directory cannot be written, or a flush is running.
+    """
+    ensure_directory(context.paths.spool_dir)
+    with ExitStack() as stack:
+        _lock(stack, context.paths.spool_dir, context.timeout_s)
+        agents = [agent for agent in known_agents(context) if changed is None or agent.id != changed.id]
+        _write_registry(context, [*agents, changed] if changed else agents)
+
+
+def _write_registry(context: Context, agents: list[Agent]) -> None:
     try:
         write_agents(context.paths.registry, agents)
     except OSError as error:
@@ -277,7 +318,7 @@ def _known_marks(snapshot: Snapshot | None, sighted: list[Sighted]) -> dict[byte
 def _oids(said: object) -> tuple[bytes, ...]:
     if isinstance(said, SeenCommit):
         return (said.oid,)
-    if isinstance(said, (*USER_KINDS, CreditFact)):
+    if isinstance(said, (*USER_KINDS, CreditFact, Undone)):
         return ()
     return (said.old, said.new)  # type: ignore[attr-defined]  # a rewrite or a reflog entry
 

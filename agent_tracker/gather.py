@@ -20,14 +20,15 @@ from agent_tracker.records import (
     SeenRewrite,
     SightingFact,
     StateFact,
+    UndoneFact,
 )
+from agent_tracker.reflog import Entry, Undone
 from agent_tracker.registration import IDENTITY_TRAILERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from agent_tracker.records import Seen
-    from agent_tracker.reflog import Entry
 
 __all__ = ["Sighted", "gather"]
 
@@ -44,7 +45,7 @@ Rewrites = dict[tuple[bytes, bytes], tuple[str, int]]
 class Sighted(NamedTuple):
     """Something a spool or reflog said, and when it was recorded (Unix nanoseconds, in the order of saying)."""
 
-    said: Seen | Entry
+    said: Seen | Entry | Undone
     recorded_ns: int
 
 
@@ -80,6 +81,8 @@ def gather(
             case SeenCommit():
                 operation = "rebase" if said.is_rebasing else "commit"
                 makings.setdefault(said.oid, _Making(operation, said, recorded_ns))
+            case Undone():
+                facts.append(UndoneFact(said.oid, said.back_to, recorded_ns))
             case SeenRewrite():
                 rewrites.setdefault((said.old, said.new), (said.operation, recorded_ns))
             case _:

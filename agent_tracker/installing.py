@@ -11,14 +11,12 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from agent_tracker.agents import known_agents
 from agent_tracker.configuring import mirror_policy
 from agent_tracker.errors import AgentTrackerError, SpoolError
 from agent_tracker.files import read_text, replace_file
-from agent_tracker.flush import Context, flush, read_project
+from agent_tracker.flush import Context, flush, known_agents, read_project, tell_hooks
 from agent_tracker.install import InstallReport, UninstallReport, install_hooks, uninstall_hooks
 from agent_tracker.paths import RepositoryPaths
-from agent_tracker.registry import write_agents
 
 if TYPE_CHECKING:
     from agent_tracker.paths import UserPaths
@@ -38,7 +36,6 @@ def install(repository: Repository, context: Context) -> tuple[InstallReport, bo
     Raises:
         AgentTrackerError: The repository is bare, or a directory cannot be written.
     """
-    agents = known_agents(context)
     report = install_hooks(
         repository.work_tree,
         python=sys.executable,
@@ -47,14 +44,14 @@ def install(repository: Repository, context: Context) -> tuple[InstallReport, bo
     )
     read_project(repository, timeout_s=FIND_ROOT_S)
     mirror_policy(repository)
+    tell_hooks(context)
     try:
-        write_agents(context.paths.registry, agents)
         _list_repository(context.paths, repository, is_listed=True)
     except OSError as error:
         raise SpoolError(
             f"cannot write {context.paths.state_dir}: {error.strerror}", "check its permissions"
         ) from error
-    return report, any(agent.active for agent in agents)
+    return report, any(agent.active for agent in known_agents(context))
 
 
 def uninstall(repository: Repository, context: Context) -> tuple[UninstallReport, str]:

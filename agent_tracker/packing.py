@@ -18,6 +18,7 @@ from agent_tracker.records import (
     OPERATIONS,
     PROVISIONAL,
     REWRITTEN,
+    UNDONE,
     Agent,
     AgentFact,
     CreditFact,
@@ -28,6 +29,7 @@ from agent_tracker.records import (
     SightingFact,
     Standing,
     StateFact,
+    UndoneFact,
 )
 
 __all__ = [
@@ -46,7 +48,7 @@ __all__ = [
 ]
 
 VERSION = 1
-STATUSES = (COUNTED, REWRITTEN, PROVISIONAL)
+STATUSES = (COUNTED, REWRITTEN, PROVISIONAL, UNDONE)
 NOBODY, PERSON, FIRST_AGENT = 0, 1, 2
 """Numbers that stand for UNCLAIMED and HUMAN in packed credits, and the first that stands for an agent."""
 
@@ -61,6 +63,7 @@ _STATE_EVENT = struct.Struct("<BQ")
 _AGENT_EVENT = struct.Struct("<BQ")
 _CREDIT_EVENT = struct.Struct("<BQ")
 _SIGHTING_EVENT = struct.Struct("<BQ")
+_UNDONE_EVENT = struct.Struct("<BQB")
 _PROJECT = struct.Struct("<BQB")
 _LONG_OID, _LONG_OID_BYTES = 0x80, 32
 _MAX_SHORT = 0xFFFF
@@ -197,13 +200,13 @@ def unpack_project(value: bytes) -> ProjectFact:
     return ProjectFact(project.decode(), path, value[_PROJECT.size : end], recorded_at)
 
 
-EventFact = RewriteFact | StateFact | CreditFact | AgentFact | SightingFact
+EventFact = RewriteFact | StateFact | CreditFact | AgentFact | SightingFact | UndoneFact
 
 
 def event_key(fact: EventFact) -> bytes:
     """Return an event's deterministic id, which is its key: a letter for the kind, then what it is about.
 
-    `w` old new · `s` agent, when · `c` oid, when · `a` agent · `h` oid.
+    `w` old new · `s` agent, when · `c` oid, when · `a` agent · `h` oid · `u` oid, back to.
     """
     match fact:
         case RewriteFact():
@@ -216,6 +219,8 @@ def event_key(fact: EventFact) -> bytes:
             return b"a" + fact.id.encode()
         case SightingFact():
             return b"h" + fact.oid
+        case UndoneFact():
+            return b"u" + fact.oid + fact.back_to
 
 
 def pack_event(fact: EventFact) -> bytes:
@@ -231,6 +236,8 @@ def pack_event(fact: EventFact) -> bytes:
         case AgentFact():
             strings = _text(fact.name, fact.model, fact.scope, fact.client)
             return _AGENT_EVENT.pack(VERSION, fact.recorded_at) + strings
+        case UndoneFact():
+            return _UNDONE_EVENT.pack(VERSION, fact.recorded_ns, len(fact.oid))
         case SightingFact():
             return _SIGHTING_EVENT.pack(VERSION, fact.recorded_at) + pack_marks(fact.marks)
 
@@ -256,4 +263,7 @@ def unpack_event(key: bytes, value: bytes) -> EventFact:
         return AgentFact(about.decode(), name, model, scope, client, _AGENT_EVENT.unpack_from(value)[1])
     if kind == b"h":
         return SightingFact(about, unpack_marks(value[_SIGHTING_EVENT.size :]), _SIGHTING_EVENT.unpack_from(value)[1])
+    if kind == b"u":
+        _, recorded_ns, length = _UNDONE_EVENT.unpack_from(value)
+        return UndoneFact(about[:length], about[length:], recorded_ns)
     raise RecordError(f"an event of unknown kind {kind!r}", "upgrade agent-tracker")

@@ -16,6 +16,7 @@ __all__ = [
     "PROVISIONAL",
     "REWRITTEN",
     "UNCLAIMED",
+    "UNDONE",
     "Agent",
     "AgentFact",
     "Commit",
@@ -34,6 +35,7 @@ __all__ = [
     "SightingFact",
     "Standing",
     "StateFact",
+    "UndoneFact",
 ]
 
 MICRO = 1_000_000
@@ -104,6 +106,14 @@ class CreditFact(NamedTuple):
     why: str
 
 
+class UndoneFact(NamedTuple):
+    """A commit was taken back: HEAD went from it to `back_to`, of which it was made; empty for an aborted rebase."""
+
+    oid: bytes
+    back_to: bytes
+    recorded_ns: int
+
+
 class SightingFact(NamedTuple):
     """A hook's word on a commit that had been found in a reflog before the hook wrote its line."""
 
@@ -121,7 +131,7 @@ class ProjectFact(NamedTuple):
     recorded_at: int
 
 
-Fact = CommitFact | RewriteFact | AgentFact | StateFact | CreditFact | SightingFact | ProjectFact
+Fact = CommitFact | RewriteFact | AgentFact | StateFact | CreditFact | SightingFact | UndoneFact | ProjectFact
 
 
 class SeenCommit(NamedTuple):
@@ -175,7 +185,8 @@ class CommitState(NamedTuple):
 COUNTED = "counted"
 REWRITTEN = "rewritten"
 PROVISIONAL = "provisional"
-"""A commit's status: it counts; its work lives on in another; a rebase made it and has not said from what."""
+UNDONE = "undone"
+"""A commit's status: it counts; its work lives on in another; a rebase made it and never said from what; taken back."""
 
 
 class Commit(NamedTuple):

@@ -8,12 +8,13 @@ Source: the messages of git 2.39's builtin/commit.c, sequencer.c, builtin/merge.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import NamedTuple
 
 from agent_tracker.lines import parse_oid
 from agent_tracker.records import ReflogPosition
 
-__all__ = ["Entry", "operation_of", "position_of", "read_entries", "reflog_path"]
+__all__ = ["Entry", "Undone", "operation_of", "position_of", "read_entries", "reflog_path"]
 
 MAX_BYTES = 1 << 28
 LOOK_BACK_BYTES = 4096
@@ -38,6 +39,13 @@ class Entry(NamedTuple):
     operation: str
 
 
+class Undone(NamedTuple):
+    """A commit that HEAD was moved away from: back to `back_to` by a reset, or by aborting the rebase that made it."""
+
+    oid: bytes
+    back_to: bytes
+
+
 def reflog_path(git_dir: str) -> str:
     """Return where the HEAD reflog of a worktree lies."""
     return os.path.join(git_dir, "logs", "HEAD")
@@ -46,12 +54,12 @@ def reflog_path(git_dir: str) -> str:
 def operation_of(message: str) -> str | None:
     """Return how an entry with this message made a commit, None if it made none (or only moved HEAD)."""
     action, colon, rest = message.partition(": ")
-    if not colon:
+    if not colon or rest == "fast-forward":
         return None
     if action.startswith("commit"):
         return _BY_COMMIT.get(action[len("commit") :])
     if action in {"cherry-pick", "revert", "am"}:
-        return None if rest == "fast-forward" else action
+        return action
     if action.startswith(("rebase", "pull")) and action.endswith(")"):
         return _REBASE_STEPS.get(action[action.rfind("(") + 1 : -1])
     if action.startswith(("merge ", "pull")) and rest.startswith(("Merge made by", "In-index merge")):
@@ -59,8 +67,10 @@ def operation_of(message: str) -> str | None:
     return None
 
 
-def read_entries(git_dir: str, position: ReflogPosition | None, *, head: str) -> tuple[list[Entry], ReflogPosition]:
-    """Return the commit-making entries behind `position`, oldest first, and the position behind the last one read.
+def read_entries(
+    git_dir: str, position: ReflogPosition | None, *, head: str
+) -> tuple[list[Entry | Undone], ReflogPosition]:
+    """Return the commit-making entries behind `position`, oldest first, then what was taken back, and the new position.
 
     Git writes an entry before it moves the branch. One that is followed by another from the same old oid never took
     effect: git was killed in between, and nobody has that commit.
@@ -83,10 +93,32 @@ def read_entries(git_dir: str, position: ReflogPosition | None, *, head: str) ->
     next_olds = [line.split(b" ", 1)[0].decode("ascii", "replace") for line in lines[1:]]
     if lines and not _took_effect(lines[-1], head):
         end -= len(lines.pop()) + 1
+    undone = _undone(lines)
     pairs = zip(map(_parse, lines), [*next_olds, ""], strict=False)
     # A root commit's entry begins with zeros, and so does that of the next root, on another branch.
     entries = [entry for entry, next_old in pairs if entry and (entry.old.hex() != next_old or not any(entry.old))]
-    return entries, ReflogPosition(before + end, *_last_entry(data, end))
+    return [*entries, *undone], ReflogPosition(before + end, *_last_entry(data, end))
+
+
+def _undone(lines: list[bytes]) -> list[Undone]:
+    """Return the commits that were taken back and that HEAD did not come back to."""
+    found: dict[str, Undone] = {}
+    rebased: list[str] = []
+    for line in lines:
+        old, new, _ = _entry_facts(line)
+        action = line.partition(b"\t")[2].partition(b":")[0]
+        found.pop(new, None)
+        if action.endswith(b"(start)"):
+            rebased = []
+        elif action.endswith(b"(abort)"):
+            found |= {oid: Undone(bytes.fromhex(oid), b"") for oid in rebased}
+            rebased = []
+        elif action == b"reset" and old != new:
+            with suppress(ValueError):
+                found[old] = Undone(parse_oid(old), parse_oid(new))
+        elif _parse(line):
+            rebased.append(new)
+    return list(found.values())
 
 
 def _took_effect(line: bytes, head: str) -> bool:
@@ -114,15 +146,15 @@ def _read(path: str, start: int) -> bytes:
 def _start(data: bytes, position: ReflogPosition) -> int:
     if position.offset and _is_at(data, position):
         return position.offset
-    start = 0
+    start = by_time = 0
     for line in data.split(b"\n")[:-1]:
         _, oid, at = _entry_facts(line)
         if position.last_oid and oid == position.last_oid:
             return start + len(line) + 1
-        if position.last_at and at >= position.last_at:
-            return start
         start += len(line) + 1
-    return start if position.last_at else 0
+        if at < position.last_at:
+            by_time = start
+    return by_time
 
 
 def _is_at(data: bytes, position: ReflogPosition) -> bool:

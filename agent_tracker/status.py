@@ -8,12 +8,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_tracker.agents import known_agents
 from agent_tracker.config import read_settings
 from agent_tracker.configuring import repository_values
 from agent_tracker.errors import HistoryError, StoreError
 from agent_tracker.files import read_text
-from agent_tracker.flush import Context, open_store
+from agent_tracker.flush import Context, known_agents, open_store
 from agent_tracker.history import pending_changes
 from agent_tracker.hook import environment_marks, read_use
 from agent_tracker.install import missing_hooks

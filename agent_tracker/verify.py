@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker import packing
-from agent_tracker.apply import corrected_credits, made_at, own_credits, registered_agent, sighting_of
+from agent_tracker.apply import corrected_credits, made_at, own_credits, registered_agent, sighting_of, undone_facts
 from agent_tracker.credit import Node, replay
 from agent_tracker.errors import RecordError, StoreError
 from agent_tracker.records import (
@@ -21,6 +21,7 @@ from agent_tracker.records import (
     Credits,
     RewriteFact,
     Standing,
+    UndoneFact,
 )
 from agent_tracker.registration import Roster
 from agent_tracker.tables import TABLES, Snapshot, marks_key, time_key
@@ -84,11 +85,14 @@ class _Check:
         states: dict[bytes, CommitState] = {}
         for members, rewrites in linked:
             nodes = {oid: self._node(self.commits[oid][1]) for oid in members}
-            states |= replay(nodes, rewrites)
+            states |= replay(nodes, rewrites, self._undone(members))
         for oid, (_, commit) in self.commits.items():
             if oid not in states:
-                states |= replay({oid: self._node(commit)}, ())
+                states |= replay({oid: self._node(commit)}, (), self._undone({oid}))
         return states
+
+    def _undone(self, members: set[bytes]) -> list[UndoneFact]:
+        return [fact for oid in members for fact in undone_facts(self._snapshot, oid)]
 
     def _node(self, commit: Commit) -> Node:
         sighting = sighting_of(self._snapshot, commit.oid)

@@ -483,10 +483,51 @@ def test_forty_registrations_at_once(repo: GitRepo) -> None:
 
 def test_an_expired_reflog_brings_nothing_old(work: GitRepo) -> None:
     """Where the reflog was rewritten, commits from before the installation stay uncounted."""
+    run("sleep", "1.1", cwd=work.path)
     work.commit("a: work")
     work.ok("flush")
-    run("sleep", "1.1", cwd=work.path)
     work.git("reflog", "delete", "HEAD@{0}")
     work.commit("b: work")
     work.ok("flush")
     assert work.credited() == {"a: work": "human", "b: work": "human"}
+
+
+def test_an_undone_amend_gives_the_work_back(work: GitRepo) -> None:
+    """After `reset --hard` to the commit before two amends, that commit counts, and is its own agent's alone."""
+    one, two = work.register("one"), work.register("two")
+    first = work.commit("a: by one", env=as_agent(one))
+    for text in ("more", "and more"):
+        work.write("b.txt", text)
+        work.git("add", "--all")
+        work.git("commit", "--quiet", "--amend", "-m", text, env=as_agent(two))
+    work.ok("flush")
+    work.git("reset", "--quiet", "--hard", first)
+    work.ok("flush")
+    assert [(c["commit_hash"], c["agent_id"], len(c["credits"])) for c in work.commits()] == [(first, one, 1)]
+    clean(work)
+
+
+def test_an_aborted_rebase_leaves_everything_as_it_was(work: GitRepo) -> None:
+    """What was amended and added before `rebase --abort` is gone, what was there before counts."""
+    one, two = work.register("one"), work.register("two")
+    before = {work.commit(f"{name}: by one", env=as_agent(one)) for name in ("a", "b")}
+    work.git("rebase", "--quiet", "--interactive", "HEAD~2", env={"GIT_SEQUENCE_EDITOR": "sed -i '1s/pick/edit/'"})
+    work.git("commit", "--quiet", "--amend", "-m", "amended", env=as_agent(two))
+    work.commit("extra: by two", env=as_agent(two))
+    work.git("rebase", "--abort")
+    work.ok("flush")
+    assert {c["commit_hash"]: c["agent_id"] for c in work.commits()} == dict.fromkeys(before, one)
+    clean(work)
+
+
+def test_an_amend_undone_and_made_again_as_it_was_counts(work: GitRepo) -> None:
+    """With the dates fixed the second amend has the oid of the first: it is not taken for undone."""
+    agent = work.register("one")
+    env = as_agent(agent) | {"GIT_COMMITTER_DATE": "2026-01-01T00:00:00Z"}
+    first = work.commit("a: work", env=env)
+    for _ in range(2):
+        work.git("reset", "--quiet", "--hard", first)
+        work.git("commit", "--quiet", "--amend", "-m", "b: work", env=env)
+    work.ok("flush")
+    assert work.credited() == {"b: work": agent}
+    clean(work)
