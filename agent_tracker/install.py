@@ -10,8 +10,10 @@ Source: githooks(5); git-config(1), core.hooksPath.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
+import textwrap
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
@@ -36,6 +38,7 @@ __all__ = [
     "LineToAdd",
     "UninstallReport",
     "hook_files_dir",
+    "hook_texts",
     "install_hooks",
     "missing_hooks",
     "uninstall_hooks",
@@ -43,9 +46,15 @@ __all__ = [
 
 EVENTS = ("pre-commit", "post-commit", "pre-push", "post-rewrite")
 CORE = "agent-tracker.sh"
+SHARED = ("agent-tracker-common.sh", "agent-tracker-rare.sh", CORE)
+"""What the hooks source where they need it. Written with the core last: a commit made meanwhile may meet a hook of the
+version before, which knows no other file and gives the core another task."""
+
 KEPT_SUFFIX = ".agent-tracker-kept"
 _ID = b"# agent-tracker-hook "
 _ID_WITHIN_BYTES = 200
+_GUARD = '[ -d "${0%/*}/parts" ] || exit 0\n'
+_PART = re.compile(r'^(\t*)\. "\$\{0%/\*\}/(parts/[a-z]+\.sh)"\n', re.MULTILINE)
 
 
 class HookChange(NamedTuple):
@@ -123,9 +132,9 @@ def install_hooks(
         AgentTrackerError: Something foreign is in the way, or a file cannot be written.
     """
     found = find_repository(os.fspath(repository), {})
-    core = _core_text(python, sys_path, os.fspath(registry))
+    texts = hook_texts(python, sys_path, os.fspath(registry))
     try:
-        return _install(found, core)
+        return _install(found, texts)
     except OSError as error:
         raise _failure("install hooks in", found, error) from error
 
@@ -135,15 +144,40 @@ def _failure(verb: str, repository: Repository, error: OSError) -> AgentTrackerE
     return AgentTrackerError(f"cannot {verb} {repository.common_dir}: {error.strerror}: {where}", f"ls -ld '{where}'")
 
 
-def _core_text(python: str, sys_path: Sequence[str], registry: str) -> str:
+def hook_texts(python: str, sys_path: Sequence[str], registry: str) -> dict[str, str]:
+    """Return the files to be installed by their names: each hook in one piece, because opening a file costs a commit.
+
+    Raises:
+        AgentTrackerError: No hook can use one of the paths, or this installation lacks a script.
+    """
     for path in (python, registry, *sys_path):
         if not os.path.isabs(path):
             raise AgentTrackerError(f"not an absolute path, so no hook can use it: {path!r}")
     for path in sys_path:
         if ":" in path:
             raise AgentTrackerError(f"a hook cannot import from a directory with a colon in its name: {path!r}")
-    text = _read(os.path.join(hook_files_dir(), CORE))
-    for name, value in (("PYTHON", python), ("PATH", ":".join(sys_path)), ("REGISTRY", registry)):
+    values = {"PYTHON": python, "PATH": ":".join(sys_path), "REGISTRY": registry}
+    directory = hook_files_dir()
+    try:
+        return {name: _filled_in(_in_one_piece(directory, name), values) for name in (*EVENTS, *SHARED)}
+    except OSError as error:
+        raise AgentTrackerError(
+            f"this installation lacks its hook scripts: {error.filename}", "install agent-tracker anew"
+        ) from error
+
+
+def _in_one_piece(directory: str, name: str) -> str:
+    """Return a script with each part that it sources in the place where it does so, without the part's first line."""
+
+    def part(match: re.Match[str]) -> str:
+        _, _, text = _in_one_piece(directory, match[2]).partition("\n")
+        return textwrap.indent(text, match[1])
+
+    return _PART.sub(part, _read(os.path.join(directory, name)).replace(_GUARD, "", 1))
+
+
+def _filled_in(text: str, values: dict[str, str]) -> str:
+    for name, value in values.items():
         text = text.replace(f"\nAT_{name}=''\n", f"\nAT_{name}={_quoted(value)}\n", 1)
     return text
 
@@ -157,7 +191,7 @@ def _read(path: str) -> str:
         return file.read()
 
 
-def _install(repository: Repository, core: str) -> InstallReport:
+def _install(repository: Repository, texts: dict[str, str]) -> InstallReport:
     paths = RepositoryPaths(repository.common_dir)
     foreign = _foreign_hooks_dir(repository)
     hooks_dir = os.path.join(paths.spool_dir, "hooks") if foreign else os.path.join(repository.common_dir, "hooks")
@@ -166,8 +200,10 @@ def _install(repository: Repository, core: str) -> InstallReport:
     project = _ensure_project(paths.project)
     _ensure_baseline(repository.common_dir, paths.baseline)
     os.makedirs(hooks_dir, exist_ok=True)
-    _put(os.path.join(hooks_dir, CORE), core, 0o644)
-    changes = tuple(_put_hook(hooks_dir, event) for event in EVENTS)
+    for name in SHARED[:-1]:
+        _put(os.path.join(hooks_dir, name), texts[name], 0o644)
+    changes = tuple(_put_hook(hooks_dir, event, texts[event]) for event in EVENTS)
+    _put(os.path.join(hooks_dir, CORE), texts[CORE], 0o644)
     lines = tuple(_line_to_add(foreign, event) for event in _missing_lines(foreign)) if foreign else ()
     return InstallReport(hooks_dir, changes, project, foreign, lines)
 
@@ -182,9 +218,12 @@ def _foreign_hooks_dir(repository: Repository) -> str:
 
 def _check_room(hooks_dir: str) -> None:
     """Refuse before anything is changed, not in the middle."""
-    core = os.path.join(hooks_dir, CORE)
-    if os.path.lexists(core) and not _is_ours(core):
-        raise AgentTrackerError(f"a file that is not ours is in the way: {core}", "move it away, then install-hooks")
+    for name in SHARED:
+        path = os.path.join(hooks_dir, name)
+        if os.path.lexists(path) and not _is_ours(path):
+            raise AgentTrackerError(
+                f"a file that is not ours is in the way: {path}", "move it away, then install-hooks"
+            )
     for event in EVENTS:
         path = os.path.join(hooks_dir, event)
         if not os.path.lexists(path) or _is_ours(path):
@@ -223,15 +262,16 @@ def _ensure_baseline(common_dir: str, path: str) -> None:
     if os.path.lexists(path):
         return
     positions = ((name, position_of(git_dir)) for name, git_dir in worktrees(common_dir))
-    replace_file(path, "".join(f"{escape(name)}\t{at.offset}\t{at.last_oid or '-'}\n" for name, at in positions))
+    lines = (f"{escape(name)}\t{at.offset}\t{at.last_oid or '-'}\t{at.last_at}\n" for name, at in positions)
+    replace_file(path, "".join(lines))
 
 
-def _put_hook(hooks_dir: str, event: str) -> HookChange:
+def _put_hook(hooks_dir: str, event: str, text: str) -> HookChange:
     path = os.path.join(hooks_dir, event)
     kept = path + KEPT_SUFFIX
     if os.path.lexists(path) and not _is_ours(path):
         os.rename(path, kept)
-    change = _put(path, _read(os.path.join(hook_files_dir(), event)), 0o755)
+    change = _put(path, text, 0o755)
     return HookChange(event, path, change, kept if os.path.lexists(kept) else "")
 
 
@@ -294,8 +334,9 @@ def _uninstall(repository: Repository, *, is_flushed: bool) -> UninstallReport:
     spool_dir = RepositoryPaths(repository.common_dir).spool_dir
     changes = tuple(_take_out(os.path.join(repository.common_dir, "hooks"), event) for event in EVENTS)
     for hooks_dir in (os.path.join(repository.common_dir, "hooks"), os.path.join(spool_dir, "hooks")):
-        if _is_ours(os.path.join(hooks_dir, CORE)):
-            os.unlink(os.path.join(hooks_dir, CORE))
+        for path in (os.path.join(hooks_dir, name) for name in SHARED):
+            if _is_ours(path):
+                os.unlink(path)
     for name, git_dir in worktrees(repository.common_dir):
         if name != ".":
             _remove_tree(os.path.join(git_dir, "agent-tracker"))

@@ -1,7 +1,12 @@
 """The registry: what a hook must know of the agents, in small files that a shell can read.
 
-Owns `ids/`, `names/`, `clients/` (a marker each, for the shell), `agents` (all of them, for Python) and `policy` in
-the user's state directory. Derived from the store, rewritten whole; never authoritative.
+Owns `ids/`, `names/`, `mixed/`, `clients/` (markers, for the shell), `agents` (all of them, for Python) and `policy`
+in the user's state directory. Derived from the store, rewritten whole; never authoritative.
+
+A marker is a file named after an id, a name or a client. It is there while exactly one active agent is meant by that
+key: a hook that finds it need not read it. Its first line is the agent's id, its second the name. Where there is none
+(retired, ambiguous, unknown, a key that is no safe file name) Python decides. Names with a capital letter stand in
+`mixed`, apart from the others: a file system that folds case would find them by another spelling.
 """
 
 from __future__ import annotations
@@ -16,11 +21,13 @@ from agent_tracker.xp import NEW_STANDING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["read_agents", "read_policy", "write_agents", "write_policy"]
 
-_SAFE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
+_CAPITALS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_KINDS = ("ids", "names", "mixed", "clients")
 
 
 def write_agents(registry: str, agents: Iterable[Agent]) -> None:
@@ -30,30 +37,31 @@ def write_agents(registry: str, agents: Iterable[Agent]) -> None:
         OSError: The state directory cannot be written.
     """
     listed = list(agents)
-    markers = {("ids", agent.id): _marker(agent) for agent in listed}
+    meant: dict[tuple[str, str], list[Agent]] = {}
     for agent in listed:
-        markers["names", agent.name] = _joined(markers.get(("names", agent.name)), agent)
-        if agent.client:
-            markers["clients", agent.client] = _joined(markers.get(("clients", agent.client)), agent)
+        for marker in _markers(agent):
+            meant.setdefault(marker, []).append(agent)
     replace_file(os.path.join(registry, "agents"), "".join(f"{_line(agent)}\n" for agent in listed))
-    for kind in ("ids", "names", "clients"):
-        wanted = {key: text for (of, key), text in markers.items() if of == kind and _is_safe(key)}
+    for kind in _KINDS:
+        wanted = {key: _text(found[0]) for (of, key), found in meant.items() if of == kind and len(found) == 1}
         _synchronise(os.path.join(registry, kind), wanted)
 
 
-def _marker(agent: Agent) -> str:
-    return f"{'active' if agent.active else 'retired'} {agent.id} {agent.name}"
+def _markers(agent: Agent) -> Iterator[tuple[str, str]]:
+    """Yield the kind and key of each marker that an agent would have if it were alone."""
+    if not agent.active:
+        return
+    for kind, key in (("ids", agent.id), ("names", agent.name), ("clients", agent.client)):
+        if not key or key.startswith("."):
+            continue
+        if _PLAIN.issuperset(key):
+            yield kind, key
+        elif kind == "names" and (_PLAIN | _CAPITALS).issuperset(key):
+            yield "mixed", key
 
 
-def _joined(marker: str | None, agent: Agent) -> str:
-    """Return the marker of a name or client that several agents may share: the one active among them."""
-    if marker is None or marker.startswith("retired "):
-        return _marker(agent)
-    return f"ambiguous - {agent.name}" if agent.active else marker
-
-
-def _is_safe(key: str) -> bool:
-    return bool(key) and not key.startswith(".") and _SAFE.issuperset(key)
+def _text(agent: Agent) -> str:
+    return f"{agent.id}\n{escape(agent.name)}\n"
 
 
 def _synchronise(directory: str, wanted: dict[str, str]) -> None:
@@ -63,8 +71,8 @@ def _synchronise(directory: str, wanted: dict[str, str]) -> None:
             os.unlink(os.path.join(directory, name))
     for name, text in wanted.items():
         path = os.path.join(directory, name)
-        if read_text(path) != text + "\n":
-            replace_file(path, text + "\n")
+        if read_text(path) != text:
+            replace_file(path, text)
 
 
 def _line(agent: Agent) -> str:

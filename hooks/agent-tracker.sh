@@ -1,176 +1,64 @@
-# agent-tracker-hook 1: what the hooks share. Notes at the end: here each byte costs every commit.
+# agent-tracker-hook 1: what few commits need: odd places, `agent-tracker use`, Python, words, rewrites.
 AT_PYTHON=''
 AT_PATH=''
-AT_REGISTRY=''
-at_t='	'
-at_n='
-'
-at_as=human at_use= at_used= at_marks= at_odd= at_bad=
 
-# [1] Where.
-at_git=${GIT_DIR:-.git}
-if [ -f "$at_git" ]; then
-	IFS= read -r at_x <"$at_git"
-	at_x=${at_x#gitdir: }
-	case $at_x in
-	/* | ?:[/\\]*) at_git=$at_x ;;
-	*)
-		case $at_git in
-		*/*) at_git=${at_git%/*}/$at_x ;;
-		*) at_git=$at_x ;;
+# [1] Where the repository is, if it is neither a plain one nor a linked worktree as git makes them.
+if [ "$at_need" = where ]; then
+	at_join() {
+		case $2 in
+		/* | ?:[/\\]*) at_x=$2 ;;
+		*) at_x=$1/$2 ;;
 		esac
-		;;
-	esac
-fi
-at_top=${GIT_COMMON_DIR:-$at_git}
-if [ -f "$at_git/commondir" ] && [ -z "${GIT_COMMON_DIR-}" ]; then
-	IFS= read -r at_top <"$at_git/commondir"
-	case $at_top in
-	/* | ?:[/\\]*) ;;
-	*) at_top=$at_git/$at_top ;;
-	esac
-fi
-at_dir=$at_top/agent-tracker
-[ -d "$at_dir" ] && [ ! -h "$at_dir" ] || return 0
-
-# [2] A person?
-at_values=${AGENT_TRACKER_AGENT-}${AGENT_TRACKER_SESSION-}${AI_AGENT-}${CLAUDECODE-}${OPENCODE-}${CODEX_CI-}\
-${CODEX_THREAD_ID-}${CODEX_SANDBOX-}${GEMINI_CLI-}${COPILOT_CLI-}${QWEN_CODE-}${CURSOR_AGENT-}\
-${AMP_CURRENT_THREAD_ID-}${CRUSH-}${GOOSE_TERMINAL-}${AUGMENT_AGENT-}${ANTIGRAVITY_AGENT-}${PI_CODING_AGENT-}\
-${CLAUDE_CODE_SESSION_ID-}${CODEX_SESSION_ID-}${COPILOT_AGENT_SESSION_ID-}${OPENCODE_PID-}
-[ -z "$at_values" ] && [ ! -f "$at_git/agent-tracker/use" ] || at_as=
-case $at_event$at_as in
-pre-commithuman) return 0 ;;
-pre-push*) [ -s "$at_dir/spool" ] || return 0 ;;
-esac
-
-# [3] Writing.
-at_append() {
-	if [ -h "$at_dir/spool" ] || { [ ! -f "$at_dir/spool" ] && [ -e "$at_dir/spool" ]; }; then
-		at_bad=kind
-	else
-		printf %s "$1" 2>&- >>"$at_dir/spool" || at_bad=write
+	}
+	if [ -f "$at_git" ]; then
+		IFS= read -r at_x <"$at_git" || :
+		case $at_git in
+		*/*) at_join "${at_git%/*}" "${at_x#gitdir: }" ;;
+		*) at_join . "${at_x#gitdir: }" ;;
+		esac
+		at_git=$at_x
 	fi
-	[ -z "$at_bad" ]
-}
-at_is_oid() {
-	case $1 in
-	*[!0123456789abcdef]*) return 1 ;;
-	esac
-	[ ${#1} = 40 ] || [ ${#1} = 64 ]
-}
-at_record() {
-	at_flags=
-	[ ! -d "$at_git/rebase-merge" ] && [ ! -d "$at_git/rebase-apply" ] || at_flags=rebase
-	IFS= read -r at_oid <"$at_git/HEAD"
-	case $at_oid in
-	'ref: refs/heads/'*)
-		at_x=$at_top/${at_oid#ref: }
-		[ -f "$at_x" ] && IFS= read -r at_oid <"$at_x"
-		;;
-	esac
-	at_is_oid "$at_oid" || return
-	at_x=1${at_t}commit$at_t$at_oid$at_t$at_as$at_t$at_use$at_t$at_flags$at_marks
-	[ ${#at_x} -lt 3880 ] && at_append "$at_n$at_x =${#at_x}$at_n"
-}
-if [ $at_event$at_as = post-commithuman ] && at_record; then
+	at_top=${GIT_COMMON_DIR:-$at_git}
+	if [ -z "${GIT_COMMON_DIR-}" ] && [ -f "$at_git/commondir" ]; then
+		IFS= read -r at_x <"$at_git/commondir" || :
+		at_join "$at_git" "$at_x"
+		at_top=$at_x
+	fi
+	at_dir=$at_top/agent-tracker
+	[ -d "$at_dir" ] && [ ! -h "$at_dir" ] || at_dir=
 	return 0
 fi
 
-# [4] Which agent?
-at_codex=${CODEX_CI-}${CODEX_THREAD_ID-}${CODEX_SANDBOX-}
-at_clients=${CLAUDECODE:+ claude}${at_codex:+ codex}${GEMINI_CLI:+ gemini}${COPILOT_CLI:+ copilot}${QWEN_CODE:+ qwen}\
-${CURSOR_AGENT:+ cursor}${AMP_CURRENT_THREAD_ID:+ amp}${GOOSE_TERMINAL:+ goose}${AUGMENT_AGENT:+ augment}\
-${ANTIGRAVITY_AGENT:+ antigravity}${PI_CODING_AGENT:+ pi}
-case ${OPENCODE-}:${CRUSH-} in
-1:1) at_clients="$at_clients opencode crush" ;;
-1:*) at_clients="$at_clients opencode" ;;
-*:1) at_clients="$at_clients crush" ;;
-esac
-at_key=0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._-
-at_plain=' !"#$%&()*+,/:;<=>?@^`{|}~'$at_key
-at_is_key() {
-	case $1 in
-	'' | .* | *[!$at_key]*) return 1 ;;
-	esac
-}
-at_read_use() {
-	for at_x in "$at_git/agent-tracker" "$at_git/agent-tracker/use" "$at_git/agent-tracker/now"; do
-		[ ! -h "$at_x" ] || return
-	done
-	[ -f "$at_x" ] || [ ! -e "$at_x" ] || return
-	printf '\n' 2>&- >|"$at_x" || return
-	[ "$at_git/agent-tracker/use" -nt "$at_x" ] || return 0
-	IFS= read -r at_use <"$at_git/agent-tracker/use"
-	at_is_key "$at_use" || { at_use= && return 1; }
-}
-at_marker() {
-	at_is_key "$2" && [ -n "$AT_REGISTRY" ] && [ -f "$AT_REGISTRY/$1/$2" ] || return
-	IFS=' ' read -r at_x at_id at_name <"$AT_REGISTRY/$1/$2"
-	case $at_x:$1 in
-	active:ids) [ "$at_id" = "$2" ] ;;
-	active:names) [ "$at_name" = "$2" ] && at_is_key "$at_id" ;;
-	active:*) at_is_key "$at_id" ;;
-	*) return 1 ;;
-	esac
-}
-at_as=
-at_unsure=
-[ ! -f "$at_git/agent-tracker/use" ] || at_read_use || at_unsure=1
-case ${AGENT_TRACKER_AGENT-} in
-human) at_as=human ;;
-?*) ! at_marker ids "$AGENT_TRACKER_AGENT" && ! at_marker names "$AGENT_TRACKER_AGENT" || at_as=$at_id ;;
-*)
-	case $at_clients in
-	' '*' '*) ;;
-	?*) ! at_marker clients "${at_clients# }" || at_as=$at_id ;;
-	*)
-		case ${AI_AGENT:+x}$at_unsure:$at_use in
-		:) at_as=human ;;
-		:*) ! at_marker ids "$at_use" || at_as=$at_id at_used=$at_name ;;
+# [2] Is an agent in use?
+if [ "$at_need" = use ]; then
+	at_read_use() {
+		for at_x in "$at_git/agent-tracker" "$at_git/agent-tracker/use" "$at_git/agent-tracker/now"; do
+			[ ! -h "$at_x" ] || return
+		done
+		[ -f "$at_x" ] || [ ! -e "$at_x" ] || return
+		printf '\n' 2>&- >|"$at_x" || return
+		[ "$at_git/agent-tracker/use" -nt "$at_x" ] || return 0
+		IFS= read -r at_use <"$at_git/agent-tracker/use"
+		case $at_use in
+		'' | .* | *[!abcdefghijklmnopqrstuvwxyz0123456789._-]*) at_use= && return 1 ;;
 		esac
+		[ ${#at_use} -le 255 ] || { at_use= && return 1; }
+	}
+	at_use=
+	[ -f "$at_git/agent-tracker/use" ] && at_read_use || return 0
+	case ${AGENT_TRACKER_AGENT-}$at_clients${AI_AGENT-}:$at_use in
+	:) at_as=human ;;
+	:*)
+		if [ -f "$AT_REGISTRY/ids/$at_use" ]; then
+			at_as=$at_use
+			{ read -r at_used && read -r at_used; } <"$AT_REGISTRY/ids/$at_use" || at_used=$at_use
+		fi
 		;;
 	esac
-	;;
-esac
-case $at_event in
-pre-commit)
-	[ -z "$at_as" ] || return 0
-	;;
-post-commit)
-	at_marks=\
-${AGENT_TRACKER_AGENT:+${at_t}AGENT_TRACKER_AGENT=$AGENT_TRACKER_AGENT}\
-${AGENT_TRACKER_SESSION:+${at_t}AGENT_TRACKER_SESSION=$AGENT_TRACKER_SESSION}\
-${AI_AGENT:+${at_t}AI_AGENT=$AI_AGENT}\
-${CLAUDECODE:+${at_t}CLAUDECODE=$CLAUDECODE}\
-${OPENCODE:+${at_t}OPENCODE=$OPENCODE}\
-${CODEX_CI:+${at_t}CODEX_CI=$CODEX_CI}\
-${CODEX_THREAD_ID:+${at_t}CODEX_THREAD_ID=$CODEX_THREAD_ID}\
-${CODEX_SANDBOX:+${at_t}CODEX_SANDBOX=$CODEX_SANDBOX}\
-${GEMINI_CLI:+${at_t}GEMINI_CLI=$GEMINI_CLI}\
-${COPILOT_CLI:+${at_t}COPILOT_CLI=$COPILOT_CLI}\
-${QWEN_CODE:+${at_t}QWEN_CODE=$QWEN_CODE}\
-${CURSOR_AGENT:+${at_t}CURSOR_AGENT=$CURSOR_AGENT}\
-${AMP_CURRENT_THREAD_ID:+${at_t}AMP_CURRENT_THREAD_ID=$AMP_CURRENT_THREAD_ID}\
-${CRUSH:+${at_t}CRUSH=$CRUSH}\
-${GOOSE_TERMINAL:+${at_t}GOOSE_TERMINAL=$GOOSE_TERMINAL}\
-${AUGMENT_AGENT:+${at_t}AUGMENT_AGENT=$AUGMENT_AGENT}\
-${ANTIGRAVITY_AGENT:+${at_t}ANTIGRAVITY_AGENT=$ANTIGRAVITY_AGENT}\
-${PI_CODING_AGENT:+${at_t}PI_CODING_AGENT=$PI_CODING_AGENT}\
-${CLAUDE_CODE_SESSION_ID:+${at_t}CLAUDE_CODE_SESSION_ID=$CLAUDE_CODE_SESSION_ID}\
-${CODEX_SESSION_ID:+${at_t}CODEX_SESSION_ID=$CODEX_SESSION_ID}\
-${COPILOT_AGENT_SESSION_ID:+${at_t}COPILOT_AGENT_SESSION_ID=$COPILOT_AGENT_SESSION_ID}\
-${OPENCODE_PID:+${at_t}OPENCODE_PID=$OPENCODE_PID}
-	case $at_values in
-	*[!"$at_plain"]*) at_odd=1 ;;
-	esac
-	if [ -z "$at_odd$at_used$at_bad" ] && at_record; then
-		return 0
-	fi
-	;;
-esac
+	return 0
+fi
 
-# [5] Words, a rewrite, and what only Python can do.
+# [3] Python, words and rewrites.
 at_say() {
 	printf 'agent-tracker: %s\n' "$1" >&2
 }
@@ -200,6 +88,10 @@ sys.exit(main(sys.argv[2:]))
 	[ "$at_x" = 42 ]
 }
 at_is_policy_off() {
+	case ${AGENT_TRACKER_POLICY-} in
+	off) return 0 ;;
+	?*) return 1 ;;
+	esac
 	for at_x in "$at_dir/policy" "${AT_REGISTRY:-$at_dir}/policy"; do
 		if [ -f "$at_x" ]; then
 			IFS=' ' read -r at_x <"$at_x"
@@ -209,42 +101,51 @@ at_is_policy_off() {
 	done
 	return 1
 }
+at_append() {
+	. "${0%/*}/parts/append.sh"
+}
+at_is_oid() {
+	case $1 in
+	*[!0123456789abcdef]*) return 1 ;;
+	esac
+	[ ${#1} = 40 ] || [ ${#1} = 64 ]
+}
 at_add_rewrite() {
-	case $1:$at_line in
+	case $1:$at_row in
 	amend:*\ * | rebase:*\ *) ;;
 	*) return ;;
 	esac
 	if at_is_oid "$2" && at_is_oid "$3"; then
 		at_x=1${at_t}rewrite$at_t$1$at_t$2$at_t$3
-		at_lines=$at_lines$at_n$at_x\ =${#at_x}$at_n
+		at_line=$at_line$at_n$at_x\ =${#at_x}$at_n
 	fi
 }
 at_write_rewrites() {
-	[ -z "$at_lines" ] || [ -n "$at_bad" ] || at_append "$at_lines"
-	at_stdin=$at_stdin$at_part at_part= at_lines=
+	[ -z "$at_line" ] || [ -n "$at_bad" ] || at_append
+	at_stdin=$at_stdin$at_part at_part= at_line=
 }
 at_read_rewrites() {
-	at_stdin= at_part= at_lines= at_end=$at_n
-	while IFS= read -r at_line || { at_end= && [ -n "$at_line" ]; }; do
-		at_part=$at_part$at_line$at_end
-		at_rest=${at_line#* }
-		at_add_rewrite "$1" "${at_line%% *}" "${at_rest%% *}"
+	at_stdin= at_part= at_line= at_end=$at_n
+	while IFS= read -r at_row || { at_end= && [ -n "$at_row" ]; }; do
+		at_part=$at_part$at_row$at_end
+		at_rest=${at_row#* }
+		at_add_rewrite "$1" "${at_row%% *}" "${at_rest%% *}"
 		[ ${#at_part} -lt 2600 ] || at_write_rewrites
 	done
 	at_write_rewrites
 }
 case $at_event in
-pre-commit) ! at_is_policy_off && at_python && exit 1 ;;
+pre-commit) at_is_policy_off || ! at_python || exit 1 ;;
 pre-push) at_python || : ;;
 post-rewrite) at_read_rewrites "$1" ;;
 post-commit)
-	if [ -n "$at_used" ] && [ -z "$at_odd" ] && at_record; then
+	if [ "$at_odd$at_bad" = done ]; then
 		case $at_used in
 		*[[:cntrl:]]*) at_used=$at_use ;;
 		esac
 		at_say "credited to $at_used (agent-tracker use)"
 	elif [ -z "$at_bad" ]; then
-		at_python
+		at_python || :
 	fi
 	;;
 esac
@@ -258,26 +159,36 @@ if [ "$at_event" = post-rewrite ] && [ -x "$0.agent-tracker-kept" ]; then
 fi
 return 0
 
-# Notes. A hook sets at_event and sources this file; install-hooks fills in the three lines at the top. A shell spends more
-# on reading these parts than on running them, so it reads them in order and leaves by `return` where nothing is left
-# to do: a person's pre-commit in [2], a person's post-commit in [3], an agent's hooks in [4].
-# Up to [4] no process is started. Nothing read from a file or a variable is ever evaluated. Characters are spelt out,
-# not given as ranges or classes, and lines are plain ASCII (whatever is not goes to Python): then neither a match nor
-# a length depends on the locale, and LC_ALL need not be touched.
+# Notes. A commit pays for each byte that its shell reads as a program, for each file that it opens, and for each byte
+# that it reads from one (dash reads them one by one). So nothing is parsed on a path that does not need it:
 #
-# [1] at_git is this worktree's git directory, at_top the common one, at_dir ours. A symbolic link is not ours.
-# [2] at_values: every identity variable. at_as stays `human` where none is set and no `use` file is there.
-# [3] at_append TEXT adds whole lines: dash in one write, bash in one a line. at_bad: why it could not.
-#     at_record records the commit at HEAD. False where Python must: the ref is packed or in a reftable, or the line
-#     would grow too long to be appended in one write.
-# [4] at_clients: the clients that announce themselves; OPENCODE and CRUSH count where they are exactly 1.
-#     at_use: the agent in a `use` file that has not expired. The file is modified at the time when it expires, and one
-#     written now is the clock. at_unsure: it cannot be judged here.
-#     at_marker KIND KEY: true where the registry has KEY as active. at_id and at_name say who that is; they are
-#     compared because a file system that folds case finds more than was asked for.
-#     at_as: the agent, `human`, or empty where Python must decide. at_used: the name, where `use` decided.
-#     at_marks: the identity variables as fields of the line. at_odd: only Python can write them down.
-# [5] at_python hands the event over. True where Python refuses a commit: by code 42 and by no other. By way of
-#     descriptor 3 Python keeps its stderr, while the shell's own words on a killed child go unheard.
-#     at_read_rewrites keeps stdin as it came, for the hook that was here before: it can be read only once. It appends
-#     32 lines of SHA-1 oids, 3.4 kB, at a time.
+#   hooks/<event>            what nearly every commit needs. `install-hooks` pastes the parts in.
+#   hooks/parts/             what several of these files need, in one piece; never installed as files.
+#   agent-tracker-common.sh  post-commit, where AGENT_TRACKER_AGENT or Claude Code says who commits
+#   agent-tracker-rare.sh    post-commit, whatever else is in the environment
+#   agent-tracker.sh         this file: whatever nobody has to wait for often
+#
+# Each of the three may be missing: then git goes on, and the hook that was here before us runs all the same.
+# Up to [3] no process is started. Nothing read from a file or a variable is ever evaluated. Characters are spelt out,
+# not given as ranges or classes, and lines are plain ASCII (whatever is not goes to Python): then neither a match nor
+# a length depends on the locale, and LC_ALL need not be touched. Variables are set before they are read, and what may
+# fail stands where failing ends nothing, because a shell may have inherited nounset and errexit.
+#
+# at_git is this worktree's git directory, at_top the common one, at_dir ours. A symbolic link is not ours.
+# at_need: what a hook wants of this file: where, use, or what stands at its end (python, words, rewrites).
+# at_values: every identity variable. Where they equal some of them put together, the others are empty.
+# at_as: the agent, `human`, or empty where Python must decide. at_marker: the file that names the agent. In the
+#     registry only active agents have one: by id, by name, and by client where it is the only one. Its first line is
+#     the id, its second the name. Pre-commit need not read it. A file system that folds case finds a marker by another
+#     spelling too: so `ids`, `names` and `clients` are searched for keys without capitals and hold no others; a name
+#     that has some stands in `mixed`, and what is found there is compared.
+# at_clients: the clients that announce themselves; OPENCODE and CRUSH count where they are exactly 1.
+# at_marks: the identity variables as fields of the line. at_odd: it is not for the shell to record the commit; `done`:
+#     it did. What it cannot: odd or long values, a ref that is packed or in a reftable.
+# at_use: the agent in a `use` file that has not expired. The file is modified at the time when it expires, and one
+#     written now is the clock. at_used: the agent's name, where `use` decided.
+# at_bad: why the spool could not be written. dash appends whole lines in one write, bash each line in one.
+# at_python hands the event over. True where Python refuses a commit: by code 42 and by no other. By way of descriptor 3
+#     Python keeps its stderr, while the shell's own words on a killed child go unheard.
+# at_read_rewrites keeps stdin as it came, for the hook that was here before: it can be read only once. It appends 32
+#     lines of SHA-1 oids, 3.4 kB, at a time.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from agent_tracker.install import SHARED, hook_texts
 from agent_tracker.registration import CLIENTS, EXACT_VALUES, VARIABLES
 from gitrepo import Done, GitRepo, run
 
@@ -61,10 +62,10 @@ class Hooked(NamedTuple):
         """Run one hook as git would."""
         return run(self.hooks / event, *argv, cwd=self.repo.path, env=env, stdin=stdin)
 
-    def mark(self, kind: str, key: str, text: str) -> None:
+    def mark(self, kind: str, key: str, agent: str, name: str = "Front End") -> None:
         """Write a marker into the registry."""
         (self.registry / kind).mkdir(exist_ok=True)
-        (self.registry / kind / key).write_text(f"{text}\n")
+        (self.registry / kind / key).write_text(f"{agent}\n{name}\n")
 
     def keep(self, event: str, body: str, *, mode: int = 0o755) -> None:
         """Put a foreign hook where ours finds it."""
@@ -88,15 +89,12 @@ def write_script(path: Path, body: str, *, mode: int = 0o755) -> None:
     path.chmod(mode)
 
 
-def put_hooks(hooks: Path, shell: str, values: dict[str, str]) -> None:
-    """Copy the hook scripts, with another interpreter and the values that the installer fills in."""
+def put_hooks(hooks: Path, shell: str, texts: dict[str, str]) -> None:
+    """Write the hook scripts as the installer does, but with another interpreter."""
     hooks.mkdir(exist_ok=True)
     interpreter = " ".join([PRESENT[shell], *SHELLS[shell].split()[1:]])
-    for name in (*EVENTS, "agent-tracker.sh"):
-        text = (SOURCES / name).read_text().replace("#!/bin/sh\n", f"#!{interpreter}\n", 1)
-        for variable, value in values.items():
-            text = text.replace(f"{variable}=''", f"{variable}='{value}'", 1)
-        (hooks / name).write_text(text)
+    for name, text in texts.items():
+        (hooks / name).write_text(text.replace("#!/bin/sh\n", f"#!{interpreter}\n", 1))
         (hooks / name).chmod(0o755)
 
 
@@ -112,8 +110,8 @@ def hooked_in(root: Path, shell: str) -> Hooked:
     )
     hooked.ours.mkdir(mode=0o700)
     hooked.answer("exit 0")
-    values = {"AT_PYTHON": str(hooked.python), "AT_PATH": f"/nowhere:{modules}", "AT_REGISTRY": str(registry)}
-    put_hooks(hooked.hooks, shell, values)
+    (hooked.ours / "project").write_text("a-project\n")
+    put_hooks(hooked.hooks, shell, hook_texts(str(hooked.python), ["/nowhere", str(modules)], str(registry)))
     return hooked
 
 
@@ -139,30 +137,74 @@ def test_a_persons_commit_is_one_line(hooked: Hooked) -> None:
 
 def test_a_clients_agent_is_resolved(hooked: Hooked) -> None:
     """A client with one active agent is credited without Python, and its variables are recorded."""
-    hooked.mark("clients", "claude", "active ag-1 Front End")
+    hooked.mark("clients", "claude", "ag-1")
     oid = hooked.repo.commit("first", env={"CLAUDECODE": "1", "CLAUDE_CODE_SESSION_ID": "0-1"})
     assert hooked.lines() == [f"1\tcommit\t{oid}\tag-1\t\t\tCLAUDECODE=1\tCLAUDE_CODE_SESSION_ID=0-1"]
     assert hooked.called() == []
 
 
 @pytest.mark.parametrize(
-    ("kind", "marker", "resolved"),
+    ("value", "kind", "key", "marker", "resolved"),
     [
-        pytest.param("ids", "active front front", "front", id="by-id"),
-        pytest.param("names", "active ag-1 front", "ag-1", id="by-name"),
-        pytest.param("names", "active ag-1 Front", "", id="other-case"),
-        pytest.param("ids", "active other front", "", id="other-id"),
-        pytest.param("names", "active ../x front", "", id="unsafe-id"),
-        pytest.param("ids", "retired front front", "", id="retired"),
-        pytest.param("names", "ambiguous - front", "", id="ambiguous"),
-        pytest.param("names", "", "", id="empty-marker"),
+        pytest.param("front", "ids", "front", "front\nFront\n", "front", id="by-id"),
+        pytest.param("front", "names", "front", "ag-1\nfront\n", "ag-1", id="by-name"),
+        pytest.param("Front", "mixed", "Front", "ag-1\nFront\n", "ag-1", id="by-name-with-capitals"),
+        pytest.param("FRONT", "mixed", "FRONT", "ag-1\nFront\n", "", id="found-by-a-file-system-that-folds-case"),
+        pytest.param("FRONT", "names", "FRONT", "ag-1\nfront\n", "", id="capitals-among-names"),
+        pytest.param("FRONT", "ids", "FRONT", "FRONT\nfront\n", "", id="capitals-among-ids"),
+        pytest.param("Front", "mixed", "Front", "", "", id="empty-marker-of-capitals"),
     ],
 )
-def test_a_named_agent_is_looked_up(hooked: Hooked, kind: str, marker: str, resolved: str) -> None:
-    """AGENT_TRACKER_AGENT counts where a marker says active for exactly that id or name; else Python decides."""
-    hooked.mark(kind, "front", marker)
-    oid = hooked.repo.commit("first", env={"AGENT_TRACKER_AGENT": "front"})
-    assert hooked.lines() == [f"1\tcommit\t{oid}\t{resolved}\t\t\tAGENT_TRACKER_AGENT=front"]
+def test_a_named_agent_is_looked_up(  # noqa: PLR0913, PLR0917 -- one marker
+    hooked: Hooked, value: str, kind: str, key: str, marker: str, resolved: str
+) -> None:
+    """AGENT_TRACKER_AGENT counts where a marker stands for exactly that id or name; else Python decides."""
+    (hooked.registry / kind).mkdir()
+    (hooked.registry / kind / key).write_text(marker)
+    oid = hooked.repo.commit("first", env={"AGENT_TRACKER_AGENT": value})
+    assert hooked.lines() == [f"1\tcommit\t{oid}\t{resolved}\t\t\tAGENT_TRACKER_AGENT={value}"]
+    assert [call[0] for call in hooked.called()] == ([] if resolved else ["pre-commit"])
+
+
+@pytest.mark.parametrize("env", [{"AGENT_TRACKER_AGENT": "front"}, {"CLAUDECODE": "1"}, {"GEMINI_CLI": "1"}])
+@pytest.mark.parametrize("marker", ["", "\n", "../x\nfront\n", "a b\nfront\n", "a\tb\nfront\n", "active ag-1 front\n"])
+def test_a_damaged_marker_breaks_no_line(hooked: Hooked, marker: str, env: dict[str, str]) -> None:
+    """What is no id leaves the agent open, for the flush to find by the marks."""
+    for kind, key in (("names", "front"), ("clients", "claude"), ("clients", "gemini")):
+        (hooked.registry / kind).mkdir(exist_ok=True)
+        (hooked.registry / kind / key).write_text(marker)
+    oid = hooked.repo.commit("first", env=env)
+    fields = "\t".join("=".join(pair) for pair in env.items())
+    assert hooked.lines() == [f"1\tcommit\t{oid}\t\t\t\t{fields}"]
+
+
+@pytest.mark.parametrize(
+    ("env", "resolved"),
+    [
+        pytest.param({"AGENT_TRACKER_AGENT": "front", "CLAUDECODE": "1"}, "ag-2", id="named-in-a-client"),
+        pytest.param({"AGENT_TRACKER_AGENT": "nobody", "CLAUDECODE": "1"}, "", id="stranger-in-a-client"),
+        pytest.param({"AGENT_TRACKER_AGENT": "front", "OPENCODE": "1"}, "ag-2", id="named-in-another-client"),
+        pytest.param({"AGENT_TRACKER_AGENT": "Back", "GEMINI_CLI": "1"}, "ag-3", id="capitals-in-a-client"),
+        pytest.param({"AGENT_TRACKER_AGENT": "1"}, "", id="named-like-a-value"),
+        pytest.param({"AGENT_TRACKER_AGENT": "front", "AGENT_TRACKER_SESSION": "s"}, "ag-2", id="named-session"),
+        pytest.param({"AI_AGENT": "x", "CLAUDECODE": "1"}, "ag-1", id="client-with-AI_AGENT"),
+        pytest.param({"AGENT_TRACKER_SESSION": "1", "CLAUDECODE": "1"}, "ag-1", id="client-with-session"),
+        pytest.param({"CLAUDECODE": "1", "GEMINI_CLI": "1"}, "", id="two-clients"),
+        pytest.param({"CLAUDECODE": "yes"}, "ag-1", id="client-by-another-value"),
+        pytest.param({"CLAUDECODE": "1", "CODEX_SESSION_ID": "c"}, "ag-1", id="client-with-anothers-session"),
+        pytest.param({"AGENT_TRACKER_SESSION": "1"}, "human", id="session-alone"),
+        pytest.param({"CLAUDE_CODE_SESSION_ID": "1"}, "human", id="client-session-alone"),
+        pytest.param({"AI_AGENT": "1"}, "", id="AI_AGENT-like-a-value"),
+    ],
+)
+def test_whatever_else_is_set_is_recorded(hooked: Hooked, env: dict[str, str], resolved: str) -> None:
+    """The agent that is named goes before the client's; every variable stands in the line, in order."""
+    hooked.mark("clients", "claude", "ag-1")
+    hooked.mark("names", "front", "ag-2")
+    hooked.mark("mixed", "Back", "ag-3", "Back")
+    oid = hooked.repo.commit("first", env=env)
+    fields = "\t".join(f"{name}={env[name]}" for name in VARIABLES if name in env)
+    assert hooked.lines() == [f"1\tcommit\t{oid}\t{resolved}\t\t\t{fields}"]
     assert [call[0] for call in hooked.called()] == ([] if resolved else ["pre-commit"])
 
 
@@ -177,7 +219,7 @@ def test_every_variable_is_recorded_in_order(hooked: Hooked) -> None:
 @pytest.mark.parametrize("client", [name for name, variables in CLIENTS.items() if variables])
 def test_each_client_is_known_by_its_variables(dashed: Hooked, client: str) -> None:
     """Each strong variable of the table leads to its client's marker."""
-    dashed.mark("clients", client, "active ag-1 name")
+    dashed.mark("clients", client, "ag-1")
     for variable in CLIENTS[client]:
         dashed.repo.commit("first", "--allow-empty", env={variable: EXACT_VALUES.get(variable, "x")})
     assert [line.split("\t")[3] for line in dashed.lines()] == ["ag-1"] * len(CLIENTS[client])
@@ -251,7 +293,7 @@ def test_an_odd_value_goes_to_python(hooked: Hooked, name: str, value: str) -> N
 def test_a_hostile_name_is_data(hooked: Hooked, value: str) -> None:
     """No value of AGENT_TRACKER_AGENT is run, expanded, or followed out of the registry."""
     (hooked.registry / "ids").mkdir()
-    (hooked.registry.parent / "x").write_text("active x x\n")
+    (hooked.registry.parent / "x").write_text("x\nx\n")
     hooked.repo.commit("first", env={"AGENT_TRACKER_AGENT": value})
     assert hooked.called()[0][0] == "pre-commit"
     assert not list(hooked.repo.path.rglob("PWN"))
@@ -300,7 +342,9 @@ def test_sha256_is_read(tmp_path: Path) -> None:
     assert f"\t{oid}\t" in (hooked.repo.path / "other/.git/agent-tracker/spool").read_text()
 
 
-@pytest.mark.parametrize("content", ["", "ref: refs/heads/x", "z" * 40, "a" * 39, "A" * 40, "ref: refs/heads/.invalid"])
+@pytest.mark.parametrize(
+    "content", ["", "ref: refs/heads/x", "z" * 40, "a" * 39, "0aaa", ":" * 40, "A" * 40, "ref: refs/heads/.invalid"]
+)
 def test_a_ref_that_no_shell_can_read_goes_to_python(hooked: Hooked, content: str) -> None:
     """A packed ref, a reftable, a symbolic or damaged one: Python asks git."""
     hooked.repo.commit("first")
@@ -319,7 +363,7 @@ def test_a_linked_worktree_writes_the_common_spool(hooked: Hooked) -> None:
     tree = hooked.repo.path.parent / "tree"
     hooked.repo.git("worktree", "add", "-q", tree)
     hooked.use("ag-1\n", seconds=60)
-    hooked.mark("ids", "ag-1", "active ag-1 Name")
+    hooked.mark("ids", "ag-1", "ag-1")
     oid = GitRepo(tree).commit("second")
     assert hooked.lines()[-1] == f"1\tcommit\t{oid}\thuman\t\t"
     done = run(hooked.hooks / "post-commit", cwd=tree)
@@ -345,7 +389,7 @@ def test_the_git_directory_is_found(hooked: Hooked, form: str) -> None:
 
 def test_without_our_directory_nothing_happens(hooked: Hooked) -> None:
     """Where agent-tracker was never set up, no hook leaves a trace."""
-    hooked.ours.rmdir()
+    shutil.rmtree(hooked.ours)
     hooked.repo.commit("first", env={"CLAUDECODE": "1"})
     assert not hooked.ours.exists()
     assert hooked.called() == []
@@ -357,7 +401,7 @@ def test_a_linked_directory_is_not_ours(hooked: Hooked) -> None:
     hooked.ours.rename(elsewhere)
     hooked.ours.symlink_to(elsewhere)
     hooked.repo.commit("first")
-    assert list(elsewhere.iterdir()) == []
+    assert [path.name for path in elsewhere.iterdir()] == ["project"]
 
 
 @pytest.mark.parametrize("kind", ["link", "dangling link", "pipe", "directory", "busy"])
@@ -386,12 +430,68 @@ def test_a_spool_that_cannot_be_trusted_or_written_costs_one_line(hooked: Hooked
     assert not aim.exists() or aim.read_text() == ""
 
 
-def test_a_missing_core_is_harmless(hooked: Hooked) -> None:
-    """Without the shared file the hooks do nothing but run what was there before."""
-    (hooked.hooks / "agent-tracker.sh").unlink()
+@pytest.mark.parametrize("env", [{}, {"CLAUDECODE": "1"}, {"GEMINI_CLI": "1"}], ids=["person", "client", "other"])
+@pytest.mark.parametrize("gone", [SHARED, *((name,) for name in SHARED)], ids=["all", *SHARED])
+def test_a_missing_file_is_harmless(hooked: Hooked, gone: tuple[str, ...], env: dict[str, str]) -> None:
+    """Without what they share the hooks say nothing, stop nothing, and run what was there before."""
+    hooked.repo.commit("first")
+    hooked.spool.unlink()
+    for name in gone:
+        (hooked.hooks / name).unlink()
     hooked.keep("pre-commit", "exit 7")
-    assert hooked.run("post-commit") == Done(0, "", "")
-    assert hooked.run("pre-commit").code == 7
+    assert hooked.run("post-commit", env=env) == Done(0, "", "")
+    assert hooked.run("pre-commit", env=env).code == 7
+    is_known = bool(hooked.lines()) or "post-commit" in [call[0] for call in hooked.called()]
+    assert is_known == (not env or gone != SHARED)
+    assert hooked.run("pre-push").code == hooked.run("post-rewrite", "amend", stdin="x y").code == 0
+
+
+def test_without_its_core_an_odd_place_is_left_alone(hooked: Hooked) -> None:
+    """A plain repository goes on recording; what the core would have to find is passed over in silence."""
+    hooked.repo.commit("first")
+    before = hooked.lines()
+    (hooked.repo.path / ".git").rename(hooked.repo.path / "real")
+    (hooked.repo.path / ".git").write_text("gitdir: real\n")
+    hooks = hooked.repo.path / "real/hooks"
+    (hooks / "agent-tracker.sh").unlink()
+    write_script(hooks / f"post-commit{KEPT}", "echo ran")
+    assert run(hooks / "post-commit", cwd=hooked.repo.path) == Done(0, "ran\n", "")
+    (hooked.repo.path / ".git").unlink()
+    (hooked.repo.path / "real").rename(hooked.repo.path / ".git")
+    assert hooked.lines() == before
+
+
+@pytest.mark.parametrize("gone", ["nothing", "core", "project"])
+def test_a_linked_worktree_is_found(hooked: Hooked, gone: str) -> None:
+    """By its path, or by its `commondir` where our directory is not in order."""
+    hooked.repo.commit("first")
+    tree = hooked.repo.path.parent / "tree"
+    hooked.repo.git("worktree", "add", "-q", tree)
+    if gone == "core":
+        (hooked.hooks / "agent-tracker.sh").unlink()
+    if gone == "project":
+        (hooked.ours / "project").unlink()
+    oid = GitRepo(tree).commit("second")
+    assert hooked.lines()[-1] == f"1\tcommit\t{oid}\thuman\t\t"
+
+
+def test_a_repository_in_a_directory_of_worktrees_is_its_own(hooked: Hooked) -> None:
+    """A path that only looks like a linked worktree's leads to no other repository."""
+    repo = GitRepo.init(hooked.repo.path / ".git/worktrees")
+    shutil.copytree(hooked.hooks, repo.path / ".git/hooks", dirs_exist_ok=True)
+    repo.git("commit", "-q", "--allow-empty", "-m", "x", env={"GIT_DIR": str(repo.path / ".git")})
+    assert hooked.lines() == []
+    (repo.path / ".git/agent-tracker").mkdir()
+    repo.git("commit", "-q", "--allow-empty", "-m", "x", env={"GIT_DIR": str(repo.path / ".git")})
+    assert hooked.lines() == []
+    assert repo.head() in (repo.path / ".git/agent-tracker/spool").read_text()
+
+
+def test_a_repository_without_its_project_file_is_found_all_the_same(hooked: Hooked) -> None:
+    """The file that tells a plain repository at a glance may be missing."""
+    (hooked.ours / "project").unlink()
+    oid = hooked.repo.commit("first")
+    assert hooked.lines() == [f"1\tcommit\t{oid}\thuman\t\t"]
 
 
 @pytest.mark.parametrize("gone", ["python", "modules", "executable"])
@@ -437,20 +537,29 @@ def test_python_reads_neither_stdin_nor_the_work_tree(hooked: Hooked) -> None:
 
 
 @pytest.mark.parametrize(
-    ("repository", "user", "asked"), [("off", "", 0), ("", "off", 0), ("warn", "off", 1), ("", "", 1)]
+    ("environment", "repository", "user", "asked"),
+    [
+        ("", "off", "", 0),
+        ("", "", "off", 0),
+        ("", "warn", "off", 1),
+        ("", "", "", 1),
+        ("off", "enforce", "enforce", 0),
+        ("enforce", "off", "off", 1),
+        ("nonsense", "off", "off", 1),
+    ],
 )
-def test_policy_off_asks_nobody(hooked: Hooked, repository: str, user: str, asked: int) -> None:
-    """The repository's policy comes before the user's; `off` lets every commit pass without Python."""
+def test_policy_off_asks_nobody(hooked: Hooked, environment: str, repository: str, user: str, asked: int) -> None:
+    """The environment goes before the repository's policy, that before the user's; `off` passes without Python."""
     for directory, policy in ((hooked.ours, repository), (hooked.registry, user)):
         if policy:
             (directory / "policy").write_text(f"{policy}\n")
-    hooked.run("pre-commit", env={"CLAUDECODE": "1"})
+    hooked.run("pre-commit", env={"CLAUDECODE": "1", "AGENT_TRACKER_POLICY": environment})
     assert len(hooked.called()) == asked
 
 
 def test_an_agent_in_use_is_credited_aloud(hooked: Hooked) -> None:
     """A `use` file that has not expired names the agent, and post-commit says whom it credits."""
-    hooked.mark("ids", "ag-1", "active ag-1 Front End")
+    hooked.mark("ids", "ag-1", "ag-1")
     hooked.use("ag-1\n", seconds=60)
     done = hooked.repo.try_git("commit", "--allow-empty", "-qm", "x")
     assert done.err == "agent-tracker: credited to Front End (agent-tracker use)\n"
@@ -468,7 +577,7 @@ def test_an_expired_use_is_nothing(hooked: Hooked) -> None:
 
 def test_a_client_outweighs_use(hooked: Hooked) -> None:
     """A client's own agent is credited in silence; `use` is recorded beside it."""
-    hooked.mark("clients", "claude", "active ag-2 Other")
+    hooked.mark("clients", "claude", "ag-2")
     hooked.use("ag-1\n", seconds=60)
     done = hooked.repo.try_git("commit", "--allow-empty", "-qm", "x", env={"CLAUDECODE": "1"})
     assert done.err == ""
@@ -488,7 +597,7 @@ def test_a_use_that_names_no_active_agent_goes_to_python(hooked: Hooked, content
 @pytest.mark.parametrize("name", ["use", "now"])
 def test_a_linked_use_is_not_followed(hooked: Hooked, name: str) -> None:
     """Neither `use` nor its clock is read or written through a symbolic link."""
-    hooked.mark("ids", "ag-1", "active ag-1 Name")
+    hooked.mark("ids", "ag-1", "ag-1")
     aim = hooked.repo.path.parent / "aim"
     hooked.use("ag-1\n", seconds=60)
     if name == "use":
@@ -597,7 +706,7 @@ def test_a_kept_pre_push_hook_gets_everything(hooked: Hooked, state: str) -> Non
 @pytest.mark.parametrize("event", EVENTS)
 def test_a_kept_hook_sees_its_own_environment(hooked: Hooked, event: str, locale: str | None) -> None:
     """What git gave us, the locale above all, is what the hook that was there gets; nothing of ours leaks."""
-    hooked.mark("clients", "claude", "active ag-1 Name")
+    hooked.mark("clients", "claude", "ag-1")
     hooked.repo.commit("first")
     hooked.keep(event, f'"{shutil.which("env")}"')
     env = {"CLAUDECODE": "1", **({} if locale is None else {"LC_ALL": locale})}
@@ -609,7 +718,7 @@ def test_a_kept_hook_sees_its_own_environment(hooked: Hooked, event: str, locale
 
 def test_a_kept_hook_decides(hooked: Hooked) -> None:
     """A foreign pre-commit hook stops a person's and an agent's commit as it always did."""
-    hooked.mark("clients", "claude", "active ag-1 Name")
+    hooked.mark("clients", "claude", "ag-1")
     hooked.keep("pre-commit", "echo no >&2; exit 1")
     for env in ({}, {"CLAUDECODE": "1"}):
         done = hooked.repo.try_git("commit", "--allow-empty", "-qm", "x", env=env)
@@ -642,7 +751,7 @@ def test_inherited_shell_options_do_no_harm(tmp_path: Path) -> None:
     """SHELLOPTS as strict as it gets changes nothing."""
     hooked = hooked_in(tmp_path, "bash")
     hooked.use("ag-1\n", seconds=60)
-    hooked.mark("ids", "ag-1", "active ag-1 Name")
+    hooked.mark("ids", "ag-1", "ag-1")
     env = {"SHELLOPTS": "errexit:nounset:noclobber:noglob:pipefail", "IFS": "/-x"}
     for number in range(2):
         done = hooked.repo.try_git("commit", "--allow-empty", "-qm", str(number), env=env)
@@ -655,15 +764,24 @@ def test_inherited_shell_options_do_no_harm(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
 @pytest.mark.parametrize(
-    "env", [{}, {"CLAUDECODE": "1"}, {"AGENT_TRACKER_AGENT": "ag-1"}], ids=["person", "client", "name"]
+    "env",
+    [
+        pytest.param({}, id="person"),
+        pytest.param({"CLAUDECODE": "1"}, id="client"),
+        pytest.param({"OPENCODE": "1", "OPENCODE_PID": "7"}, id="another-client"),
+        pytest.param({"AGENT_TRACKER_AGENT": "ag-1"}, id="id"),
+        pytest.param({"AGENT_TRACKER_AGENT": "front", "CLAUDECODE": "1"}, id="name-in-a-client"),
+        pytest.param({"AGENT_TRACKER_AGENT": "Front"}, id="name-with-a-capital"),
+    ],
 )
 @pytest.mark.parametrize("event", EVENTS)
 def test_the_hot_path_starts_nothing(hooked: Hooked, event: str, env: dict[str, str]) -> None:
     """No hook forks or executes anything beyond its own shell, and one line is written."""
     hooked.repo.commit("first")
     hooked.spool.write_text("")
-    hooked.mark("clients", "claude", "active ag-1 Name")
-    hooked.mark("ids", "ag-1", "active ag-1 Name")
+    for kind, key in (("clients", "claude"), ("clients", "opencode"), ("ids", "ag-1"), ("names", "front")):
+        hooked.mark(kind, key, "ag-1")
+    hooked.mark("mixed", "Front", "ag-1", "Front")
     trace = hooked.repo.path.parent / "trace"
     argv = ["strace", "-f", "-o", str(trace), "-e", "trace=%process", str(hooked.hooks / event), "amend"]
     done = run(*argv, cwd=hooked.repo.path, env=env, stdin=f"{OLD} {NEW}\n")
@@ -678,33 +796,47 @@ def test_the_hot_path_starts_nothing(hooked: Hooked, event: str, env: dict[str, 
 def test_eight_writers_do_not_tear_lines(hooked: Hooked) -> None:
     """Hooks that append at the same time leave whole lines."""
     hooked.repo.commit("first")
-    hooked.mark("clients", "claude", "active ag-1 Name")
+    hooked.mark("clients", "claude", "ag-1")
     env = {**os.environ, "CLAUDECODE": "1", "CLAUDE_CODE_SESSION_ID": "s" * 3000}
     hooks = [subprocess.Popen([hooked.hooks / "post-commit"], cwd=hooked.repo.path, env=env) for _ in range(64)]
     assert [hook.wait() for hook in hooks] == [0] * 64
     assert len(hooked.lines()) == 65
 
 
-def core_lists() -> Iterator[tuple[str, list[str]]]:
-    """Yield the lists of variables that the shared core spells out, by the name of what they are for."""
-    text = (SOURCES / "agent-tracker.sh").read_text().replace("\\\n", "")
-    yield "values", re.findall(r"\$\{(\w+)-\}", re.findall(r"^at_values=(.*)", text, re.MULTILINE)[0])
-    marks = re.findall(r"^\tat_marks=(.*)", text, re.MULTILINE)[0]
+def test_the_sources_work_as_they_lie(tmp_path: Path) -> None:
+    """In a checkout the hooks source the parts that `install-hooks` pastes in."""
+    hooked = hooked_in(tmp_path, min(PRESENT))
+    shutil.rmtree(hooked.hooks)
+    shutil.copytree(SOURCES, hooked.hooks)
+    oid = hooked.repo.commit("first")
+    assert hooked.run("post-rewrite", "amend", stdin=f"{OLD} {NEW}\n").code == 0
+    assert hooked.lines() == [f"1\tcommit\t{oid}\thuman\t\t", f"1\trewrite\tamend\t{OLD}\t{NEW}"]
+
+
+def shell_lists() -> Iterator[tuple[str, list[str]]]:
+    """Yield the lists of variables that the scripts spell out, by the name of what they are for."""
+    texts = {name: text.replace("\\\n", "") for name, text in hook_texts("/python", ["/path"], "/registry").items()}
+    for event in ("pre-commit", "post-commit"):
+        values = re.findall(r"^at_values=(.*)", texts[event], re.MULTILINE)[0]
+        yield event, re.findall(r"\$\{(\w+)-\}", values)
+    marks = re.findall(r"^at_marks=(.*)", texts["agent-tracker-rare.sh"], re.MULTILINE)[0]
     assert re.fullmatch(r"(\$\{(\w+):\+\$\{at_t\}\2=\$\2\})+", marks)
     yield "marks", re.findall(r"\$\{([A-Z_]+):\+", marks)
 
 
-@pytest.mark.parametrize(("what", "names"), list(core_lists()))
+@pytest.mark.parametrize(("what", "names"), list(shell_lists()))
 def test_the_shell_lists_the_tables_variables(what: str, names: list[str]) -> None:
     """Shell and Python know the same identity variables, in the same order."""
     assert names == list(VARIABLES), what
 
 
-@pytest.mark.parametrize("name", [*EVENTS, "agent-tracker.sh"])
+@pytest.mark.parametrize("name", [*EVENTS, *SHARED])
 def test_the_scripts_look_like_nobody_elses(name: str) -> None:
     """LF, no carriage return, our id within the first two lines, and no word by which another tool knows its own."""
-    text = (SOURCES / name).read_bytes()
+    text = hook_texts("/python", ["/path"], "/registry")[name].encode()
     assert b"\r" not in text
+    assert b"parts/" not in text.split(b"# Notes")[0]
+    assert text.startswith(b"#!/bin/sh\n") == (name in EVENTS)
     assert any(line.startswith(b"# agent-tracker-hook 1") for line in text.split(b"\n")[:2])
     assert not re.search(rb"LEFTHOOK|OVERCOMMIT|husky|138fd403232d2ddd5efb44317e38bf03|\beval\b|\$\(|`[^`]*`.*\|", text)
     assert bool((SOURCES / name).stat().st_mode & 0o100) == (name in EVENTS)

@@ -15,8 +15,10 @@ import pytest
 from agent_tracker.errors import AgentTrackerError, GitError, SpoolError
 from agent_tracker.install import (
     EVENTS,
+    SHARED,
     InstallReport,
     hook_files_dir,
+    hook_texts,
     install_hooks,
     missing_hooks,
     uninstall_hooks,
@@ -74,10 +76,9 @@ def test_hooks_are_put_in_and_record(repo: GitRepo) -> None:
     oid = repo.commit("first")
     assert records(repo) == [f"commit {oid}"]
     assert changes(report) == ["installed"] * 4
-    for event in EVENTS:
-        assert (hooks_of(repo) / event).read_bytes() == (Path(hook_files_dir()) / event).read_bytes()
-        assert (hooks_of(repo) / event).stat().st_mode & 0o700 == 0o700
-    assert (hooks_of(repo) / "agent-tracker.sh").stat().st_mode & 0o700 == 0o600
+    for name, text in hook_texts(sys.executable, ["/nowhere"], str(repo.path / "registry")).items():
+        assert (hooks_of(repo) / name).read_text() == text
+        assert (hooks_of(repo) / name).stat().st_mode & 0o700 == (0o700 if name in EVENTS else 0o600)
     assert (repo.path / ".git/agent-tracker").stat().st_mode & 0o777 == 0o700
     assert (report.foreign_hooks_dir, report.lines_to_add) == ("", ())
 
@@ -115,6 +116,20 @@ def test_a_path_that_no_hook_can_use_is_refused(repo: GitRepo, python: str, sys_
     before = tree(repo.path)
     with pytest.raises(AgentTrackerError, match=r"absolute|colon"):
         install(repo.path, python=python, sys_path=sys_path)
+    assert tree(repo.path) == before
+
+
+def test_an_installation_without_a_script_says_so(
+    repo: GitRepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part that is gone is named before anything is changed."""
+    copy = tmp_path / "hooks"
+    shutil.copytree(hook_files_dir(), copy)
+    (copy / "parts/where.sh").unlink()
+    monkeypatch.setattr("agent_tracker.install.hook_files_dir", lambda: str(copy))
+    before = tree(repo.path)
+    with pytest.raises(AgentTrackerError, match=r"parts/where\.sh"):
+        install(repo.path)
     assert tree(repo.path) == before
 
 
@@ -165,6 +180,19 @@ def test_an_older_version_of_ours_is_replaced(repo: GitRepo) -> None:
     repo.commit("first")
 
 
+def test_the_layout_of_one_shared_file_is_brought_up_to_date(repo: GitRepo) -> None:
+    """Hooks that knew one file beside them become hooks that know several, and all of them go again."""
+    for name in (*EVENTS, "agent-tracker.sh"):
+        script(hooks_of(repo) / name, "# agent-tracker-hook 1: the layout before\nexit 1")
+    report = install(repo.path)
+    assert changes(report) == ["upgraded"] * 4
+    assert not [change.kept for change in report.changes if change.kept]
+    oid = repo.commit("first", env={"CLAUDECODE": "1"})
+    assert records(repo) == [f"commit {oid}"]
+    uninstall_hooks(repo.path, is_flushed=True)
+    assert not [path for path in hooks_of(repo).iterdir() if path.suffix != ".sample"]
+
+
 def test_a_lost_mode_is_mended(repo: GitRepo) -> None:
     """A hook of ours that git would not run is made executable again."""
     install(repo.path)
@@ -191,7 +219,7 @@ def test_a_second_foreign_hook_is_an_error(repo: GitRepo) -> None:
     assert tree(repo.path) == before
 
 
-@pytest.mark.parametrize("name", ["agent-tracker.sh", "pre-push"])
+@pytest.mark.parametrize("name", [*SHARED, "pre-push"])
 def test_what_is_in_the_way_is_an_error(repo: GitRepo, name: str) -> None:
     """A foreign file of our own name, or a directory where a hook should be, is left alone."""
     path = hooks_of(repo) / name
@@ -231,7 +259,7 @@ def test_facts_that_wait_keep_their_directory(repo: GitRepo) -> None:
     spool = repo.path / ".git/agent-tracker/spool"
     assert report.unflushed == (str(spool),)
     assert "commit" in spool.read_text()
-    assert not (hooks_of(repo) / "agent-tracker.sh").exists()
+    assert not list(hooks_of(repo).glob("agent-tracker*"))
 
 
 def test_a_segment_keeps_the_directory_too(repo: GitRepo) -> None:
@@ -289,20 +317,22 @@ def test_the_baseline_is_written_once(repo: GitRepo) -> None:
     """It holds each worktree's reflog as it was at the first installation, and stays."""
     install(repo.path)
     baseline = repo.path / ".git/agent-tracker/reflog"
-    assert baseline.read_text() == ".\t0\t-\n"
+    assert baseline.read_text() == ".\t0\t-\t0\n"
     repo.commit("first")
     install(repo.path)
-    assert baseline.read_text() == ".\t0\t-\n"
+    assert baseline.read_text() == ".\t0\t-\t0\n"
 
 
 def test_the_baseline_covers_every_worktree(repo: GitRepo) -> None:
-    """One line a worktree: its name, the size of its HEAD reflog, and the last oid there."""
+    """One line a worktree: its name, the size of its HEAD reflog, the last oid there and its time."""
     oid = repo.commit("first")
     repo.git("worktree", "add", "-q", repo.path.parent / "side")
     install(repo.path.parent / "side")
     git_dir = repo.path / ".git"
-    sizes = [(at / "logs/HEAD").stat().st_size for at in (git_dir, git_dir / "worktrees/side")]
-    expected = f".\t{sizes[0]}\t{oid}\nside\t{sizes[1]}\t{oid}\n"
+    texts = [(at / "logs/HEAD").read_text() for at in (git_dir, git_dir / "worktrees/side")]
+    sizes = [len(text) for text in texts]
+    times = [text.rpartition("> ")[2].split()[0] for text in texts]
+    expected = f".\t{sizes[0]}\t{oid}\t{times[0]}\nside\t{sizes[1]}\t{oid}\t{times[1]}\n"
     assert (git_dir / "agent-tracker/reflog").read_text() == expected
 
 

@@ -26,29 +26,28 @@ def written(registry: Path, *agents: Agent) -> dict[str, str]:
     write_agents(str(registry), agents)
     return {
         f"{kind}/{name}": (registry / kind / name).read_text()
-        for kind in ("ids", "names", "clients")
+        for kind in ("ids", "names", "mixed", "clients")
         for name in listed(registry / kind)
     }
 
 
 def test_an_agent_has_a_marker_by_id_name_and_client(tmp_path: Path) -> None:
-    """One line each: state, id, name."""
-    line = f"active {ACTIVE.id} coder\n"
-    assert written(tmp_path, ACTIVE) == {f"ids/{ACTIVE.id}": line, "names/coder": line, "clients/claude": line}
+    """Two lines each: id, name."""
+    text = f"{ACTIVE.id}\ncoder\n"
+    assert written(tmp_path, ACTIVE) == {f"ids/{ACTIVE.id}": text, "names/coder": text, "clients/claude": text}
 
 
-def test_a_retired_agent_says_so(tmp_path: Path) -> None:
-    """Alone, it still has its name: the hook must refuse it, not pass it by."""
-    line = f"retired {RETIRED.id} coder\n"
-    assert set(written(tmp_path, RETIRED).values()) == {line}
+def test_a_retired_agent_has_none(tmp_path: Path) -> None:
+    """The hook takes a marker for a yes without reading it; what to say about the agent is for Python."""
+    assert written(tmp_path, RETIRED) == {}
 
 
 @pytest.mark.parametrize("is_first", [True, False], ids=["active-first", "retired-first"])
 def test_the_active_agent_of_a_name_has_the_marker(tmp_path: Path, *, is_first: bool) -> None:
     """A retired namesake does not hide it, whichever is listed first."""
     markers = written(tmp_path, *((ACTIVE, RETIRED) if is_first else (RETIRED, ACTIVE)))
-    assert markers["names/coder"] == markers["clients/claude"] == f"active {ACTIVE.id} coder\n"
-    assert markers[f"ids/{RETIRED.id}"] == f"retired {RETIRED.id} coder\n"
+    assert markers["names/coder"] == markers["clients/claude"] == f"{ACTIVE.id}\ncoder\n"
+    assert f"ids/{RETIRED.id}" not in markers
 
 
 @pytest.mark.parametrize(
@@ -56,17 +55,30 @@ def test_the_active_agent_of_a_name_has_the_marker(tmp_path: Path, *, is_first: 
 )
 def test_several_active_agents_of_a_name_are_ambiguous(tmp_path: Path, agents: tuple[Agent, ...]) -> None:
     """The shell then leaves it to Python; by their ids they are known all the same."""
-    markers = written(tmp_path, *agents)
-    assert markers["names/coder"] == markers["clients/claude"] == "ambiguous - coder\n"
-    assert markers[f"ids/{ACTIVE.id}"] == f"active {ACTIVE.id} coder\n"
+    assert set(written(tmp_path, *agents)) == {f"ids/{ACTIVE.id}", f"ids/{OTHER.id}"}
 
 
-@pytest.mark.parametrize("name", ["a b", "../up", ".hidden", "日本", "a/b", "..", "x\ty"])
+@pytest.mark.parametrize("name", ["a b", "../up", ".hidden", "日本", "a/b", "..", "x\ty", ".Up", "Ä"])
 def test_a_name_that_is_no_safe_file_name_has_no_marker(tmp_path: Path, name: str) -> None:
     """It is known by its id alone, and no file is written elsewhere."""
     markers = written(tmp_path / "registry", agent(name))
     assert [key.partition("/")[0] for key in markers] == ["ids"]
     assert listed(tmp_path) == ["registry"]
+
+
+def test_a_name_with_a_capital_stands_apart(tmp_path: Path) -> None:
+    """Where a file system folds case, no other spelling of it finds a marker among the names."""
+    upper, lower = agent("Coder"), agent("coder", model="m-2")
+    markers = written(tmp_path, upper, lower)
+    assert markers["mixed/Coder"] == f"{upper.id}\nCoder\n"
+    assert markers["names/coder"] == f"{lower.id}\ncoder\n"
+    assert len(markers) == 4
+
+
+def test_a_marker_is_two_lines_whatever_the_name(tmp_path: Path) -> None:
+    """What a name may hold does not become a line of its own."""
+    odd = agent("a\nb\\", client="claude")
+    assert written(tmp_path, odd)["clients/claude"] == f"{odd.id}\na\\nb\\\\\n"
 
 
 def test_markers_that_no_longer_hold_are_taken_out(tmp_path: Path) -> None:

@@ -1,0 +1,25 @@
+# agent-tracker-hook 1: the agent, where AGENT_TRACKER_AGENT has a capital letter or another client announces itself.
+at_codex=${CODEX_CI-}${CODEX_THREAD_ID-}${CODEX_SANDBOX-}
+at_clients=${CLAUDECODE:+ claude}${at_codex:+ codex}${GEMINI_CLI:+ gemini}${COPILOT_CLI:+ copilot}${QWEN_CODE:+ qwen}\
+${CURSOR_AGENT:+ cursor}${AMP_CURRENT_THREAD_ID:+ amp}${GOOSE_TERMINAL:+ goose}${AUGMENT_AGENT:+ augment}\
+${ANTIGRAVITY_AGENT:+ antigravity}${PI_CODING_AGENT:+ pi}
+case ${OPENCODE-}:${CRUSH-} in
+1:1) at_clients="$at_clients opencode crush" ;;
+1:*) at_clients="$at_clients opencode" ;;
+*:1) at_clients="$at_clients crush" ;;
+esac
+case ${AGENT_TRACKER_AGENT:+x}$at_clients${AI_AGENT:+:} in
+x*)
+	case $AGENT_TRACKER_AGENT in
+	.* | *[!ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-]*) ;;
+	*[ABCDEFGHIJKLMNOPQRSTUVWXYZ]*)
+		at_marker=$AT_REGISTRY/mixed/$AGENT_TRACKER_AGENT at_x=
+		[ -f "$at_marker" ] && { read -r at_x && read -r at_x; } <"$at_marker" || at_x=
+		[ "$at_x" = "$AGENT_TRACKER_AGENT" ] || at_marker=
+		;;
+	esac
+	;;
+' '*' '* | :) ;;
+'') [ -f "$at_git/agent-tracker/use" ] || at_as=human ;;
+*) [ ! -f "$AT_REGISTRY/clients/${at_clients# }" ] || at_marker=$AT_REGISTRY/clients/${at_clients# } ;;
+esac
