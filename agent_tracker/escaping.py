@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-__all__ = ["escape", "unescape"]
+__all__ = ["escape", "shown_path", "unescape"]
 
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _MAX_X, _MAX_U = 0xFF, 0xFFFF
@@ -71,3 +71,8 @@ def _character(escaped: str) -> str:
 
 def _unknown(escaped: str) -> NoReturn:
     raise RecordError(f"unknown escape \\{escaped}")
+
+
+def shown_path(path: str, home: str) -> str:
+    """Return a path as people read it: below the home directory with `~`, and nothing that a terminal would act on."""
+    return escape("~" + path[len(home) :] if home and path.startswith(home.rstrip("/") + "/") else path)

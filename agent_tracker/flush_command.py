@@ -12,7 +12,7 @@ import time
 
 from agent_tracker import __version__
 from agent_tracker.errors import AgentTrackerError, GitError
-from agent_tracker.escaping import escape
+from agent_tracker.escaping import escape, shown_path
 from agent_tracker.paths import RepositoryPaths, user_paths
 from agent_tracker.repository import find_repository
 from agent_tracker.settled import is_settled
@@ -186,7 +186,9 @@ def _summary(path: str, report: FlushReport) -> list[str]:
     done = ", ".join(count for count in counts if count)
     if not done and not applied.gains:
         return []
-    lines = [f"Flushed {escape(path)}: {done or 'standings'} into {escape(report.database)}"]
+    home = user_paths(os.environ).home
+    place, database = shown_path(path, home), shown_path(report.database, home)
+    lines = [f"Flushed {place}: {done or 'standings'} into {database}"]
     for gain in applied.gains:
         xp = f"{gain.experience_micro / 1_000_000:+g} XP"
         lines.append(

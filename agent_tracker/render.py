@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from agent_tracker.escaping import escape
+from agent_tracker.escaping import escape, shown_path
 from agent_tracker.records import HUMAN, MICRO, UNCLAIMED, Agent, Credits
 from agent_tracker.xp import LEVEL_MICRO, trust_tier
 
@@ -63,6 +63,11 @@ def safe(text: str) -> str:
     return escape(text).encode("utf-8", "backslashreplace").decode()
 
 
+def place(path: str) -> str:
+    """Return a path as people read it, below the home directory with `~`."""
+    return shown_path(path, os.path.expanduser("~")).encode("utf-8", "backslashreplace").decode()
+
+
 def iso(at: int) -> str:
     """Return Unix seconds as ISO 8601, UTC."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
@@ -71,6 +76,11 @@ def iso(at: int) -> str:
 def local(at: int) -> str:
     """Return Unix seconds as people read them, in local time."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things in words."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def number(micro: int) -> int | float:
@@ -224,19 +234,20 @@ def identity_json(identity: Identity) -> dict[str, object]:
 def status_lines(status: Status) -> list[str]:
     """Return the status of a repository, a line each."""
     hooks = f"missing: {', '.join(status.missing_hooks)}" if status.missing_hooks else "installed"
+    size = f"{status.database_bytes / 1e6:.1f} MB" if status.database_bytes else "not there yet"
     waiting = f"{status.waiting_bytes} bytes waiting for the next push or flush" if status.waiting_bytes else "empty"
     lines = [
-        f"repository  {safe(status.project_path)}",
+        f"repository  {place(status.project_path)}",
         f"hooks       {hooks}",
         f"policy      {status.policy} ({safe(status.policy_source)})",
-        f"commits     {status.commits} recorded",
+        f"commits     {status.commits} recorded here",
         f"spool       {waiting}",
-        f"database    {safe(status.database) or '-'} ({status.database_bytes / 1e6:.1f} MB)",
+        f"database    {place(status.database) or '-'} ({size})",
         f"agents      {status.agents} registered",
         f"committing  {identity_words(status.identity)}",
     ]
     if status.pending_changes is not None:
-        lines.insert(4, f"changes     {status.pending_changes} files not committed")
+        lines.insert(4, f"changes     {counted(status.pending_changes, 'file')} not committed")
     if status.trouble:
         lines.append(f"trouble     {safe(status.trouble)}")
     return lines + (["", *agent_sheet(status.agent)] if status.agent else [])
@@ -264,7 +275,8 @@ def verify_lines(report: VerifyReport) -> list[str]:
     """Return the outcome of a check, a line each."""
     if report.problems:
         return [f"problem: {safe(problem)}" for problem in report.problems]
-    return [f"Clean: {report.records} records, {report.commits} commits, {report.agents} agents."]
+    parts = (counted(report.records, "record"), counted(report.commits, "commit"), counted(report.agents, "agent"))
+    return [f"Clean: {', '.join(parts)}."]
 
 
 def install_lines(report: InstallReport, *, has_agents: bool) -> list[str]:
@@ -279,8 +291,8 @@ def install_lines(report: InstallReport, *, has_agents: bool) -> list[str]:
         changed = {change.change for change in report.changes}
         word = "Installed" if "installed" in changed else "Upgraded" if "upgraded" in changed else "Already installed:"
         events = ", ".join(change.event for change in report.changes)
-        lines = [f"{word} {events} in {safe(report.hooks_dir)}."]
-    lines += [f"Kept your {c.event} hook; ours runs it: {safe(c.kept)}" for c in report.changes if c.kept]
+        lines = [f"{word} {events} in {place(report.hooks_dir)}."]
+    lines += [f"Kept your {c.event} hook; ours runs it: {place(c.kept)}" for c in report.changes if c.kept]
     if not has_agents:
         lines.append("Next: agent-tracker register NAME --model MODEL --scope SCOPE [--client CLIENT]")
     return lines
