@@ -34,7 +34,7 @@ from agent_tracker.records import (
 from agent_tracker.reflog import Undone, position_of, read_entries
 from agent_tracker.registry import read_agents, write_agents
 from agent_tracker.repository import Repository, head_oid, worktrees
-from agent_tracker.spool import Segment, ensure_directory, read_segment, seal, segments, set_aside
+from agent_tracker.spool import Segment, ensure_directory, mark_applied, read_segment, seal, segments, set_aside
 from agent_tracker.store import Location, Store, locate
 
 if TYPE_CHECKING:
@@ -152,6 +152,8 @@ def flush(repository: Repository | None, context: Context) -> FlushReport:
         before = settled.look(context.paths, context.env, repository, store.path) if repository else ""
         plan = _plan(store, spools, repository, context)
         applied = _apply(store, plan, context) if _is_needed(plan, store) else NOTHING
+        for spool in spools:
+            mark_applied(spool.directory)
         if applied.registrations:
             with store.snapshot() as snapshot:
                 _write_registry(context, snapshot.agents() if snapshot else [])

@@ -32,7 +32,6 @@ __all__ = [
     "format_line",
     "parse_line",
     "parse_oid",
-    "rewrite_line",
     "state_line",
 ]
 
@@ -186,8 +185,3 @@ def commit_line(seen: SeenCommit) -> bytes:
     variables = (f"{name}={value[:MAX_FIELD]}" for name, value in seen.variables)
     flags = "rebase" if seen.is_rebasing else ""
     return format_line("commit", seen.oid.hex(), seen.resolved, seen.use, flags, *variables)
-
-
-def rewrite_line(seen: SeenRewrite) -> bytes:
-    """Return the spool line of a rewrite."""
-    return format_line("rewrite", seen.operation, seen.old.hex(), seen.new.hex())

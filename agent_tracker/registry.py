@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["read_agents", "read_policy", "write_agents", "write_policy"]
+__all__ = ["read_agents", "read_policy", "write_agents"]
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
 _CAPITALS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -98,15 +98,6 @@ def read_agents(registry: str) -> list[Agent]:
         active = transitions[-1][1] if transitions else True
         agents.append(Agent(agent_id, name, model, scope, client, active, at, at, NEW_STANDING, transitions))
     return agents
-
-
-def write_policy(registry: str, policy: str) -> None:
-    """Write the user-level policy for the shell.
-
-    Raises:
-        OSError: The state directory cannot be written.
-    """
-    replace_file(os.path.join(registry, "policy"), policy + "\n")
 
 
 def read_policy(repository_policy: str, registry: str) -> str:

@@ -32,30 +32,33 @@ if TYPE_CHECKING:
 __all__ = ["JSON_VERSION", "agents_json", "agents_table", "log_json", "log_table", "show", "show_json"]
 
 JSON_VERSION = 1
-PIPE_WIDTH = 1000
-"""Wide enough that nothing is cut for a program that reads a table."""
+UNWRAPPED = frozenset({"COMMIT", "WHEN", "SUBJECT"})
+"""Columns of a terminal's table that are cut rather than folded."""
 
 
-def console() -> Console:
-    """Return a console for stdout: colours follow the terminal and NO_COLOR, a pipe gets plain text of full width."""
-    width = None if os.isatty(1) else PIPE_WIDTH
-    return Console(highlight=False, emoji=False, markup=False, width=width)
+def show(*parts: str | Table) -> None:
+    """Print lines and tables to stdout. Colours follow the terminal and NO_COLOR; a pipe gets plain text."""
+    out = Console(highlight=False, emoji=False, markup=False)
+    for part in parts:
+        if isinstance(part, str):
+            _write(part + "\n")
+        else:
+            with out.capture() as captured:
+                out.print(part)
+            # A table pads its last column; a person copies lines.
+            _write("".join(f"{line.rstrip()}\n" for line in captured.get().split("\n")[:-1]))
 
 
-def show(*lines: str | Table) -> None:
-    """Print lines and tables to stdout."""
-    out = console()
-    with out.capture() as captured:
-        for line in lines:
-            out.print(line if isinstance(line, Table) else Text(line), soft_wrap=not isinstance(line, Table))
-    # A table pads its last column; a person copies lines, a program compares them.
-    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().split("\n")[:-1]))
+def _write(text: str) -> None:
+    """Write to stdout, whose encoding may know less than the text holds."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def show_json(kind: str, value: object) -> None:
     """Print `{"version": ..., kind: value}` to stdout."""
     encoded = msgspec.json.encode({"version": JSON_VERSION, kind: value})
-    console().out(msgspec.json.format(encoded, indent=2).decode(), highlight=False)
+    _write(msgspec.json.format(encoded, indent=2).decode() + "\n")
 
 
 def safe(text: str) -> str:
@@ -126,28 +129,61 @@ def agents_json(agents: Iterable[Agent]) -> list[dict[str, object]]:
     return [agent_json(agent) for agent in agents]
 
 
-def agents_table(agents: Sequence[Agent]) -> Table:
-    """Return the agents compared."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("AGENT", "NAME", "MODEL", "SCOPE", "TIER"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("SP", "XP", "CS", "COMMITS", "BUGS"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for agent in agents:
-        standing = agent.standing
-        table.add_row(
-            Text(agent.id if agent.active else f"{agent.id} (retired)"),
-            Text(safe(agent.name)),
-            Text(safe(agent.model)),
-            Text(safe(agent.scope)),
-            trust_tier(standing.skill_points),
-            str(standing.skill_points),
-            f"{number(standing.experience_micro):g}",
-            str(standing.communication_score),
-            str(standing.total_commits),
-            str(standing.total_bugs),
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> Table | str:
+    """Return rows under their headings: fitted to a terminal, or plain columns for a pipe, where nothing is cut.
+
+    Args:
+        headings: One a column.
+        rows: As many safe texts a row.
+        right: The headings of columns that are aligned to the right.
+    """
+    if not os.isatty(1):
+        return _plain_columns([headings, *rows], [heading in right for heading in headings])
+    fitted = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        is_right = heading in right
+        fitted.add_column(
+            heading,
+            justify="right" if is_right else "left",
+            no_wrap=heading in UNWRAPPED or is_right,
+            overflow="ellipsis",
         )
-    return table
+    for row in rows:
+        fitted.add_row(*map(Text, row))
+    return fitted
+
+
+def _plain_columns(rows: list[Sequence[str]], is_right: list[bool]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, is_right, strict=True)
+        ).rstrip()
+        for row in rows
+    )
+    return "\n".join(lines)
+
+
+def agents_table(agents: Iterable[Agent]) -> Table | str:
+    """Return the agents compared."""
+    headings = ("AGENT", "NAME", "MODEL", "SCOPE", "TIER", "SP", "XP", "CS", "COMMITS", "BUGS")
+    rows = [
+        (
+            agent.id if agent.active else f"{agent.id} (retired)",
+            safe(agent.name),
+            safe(agent.model),
+            safe(agent.scope),
+            trust_tier(agent.standing.skill_points),
+            str(agent.standing.skill_points),
+            f"{number(agent.standing.experience_micro):g}",
+            str(agent.standing.communication_score),
+            str(agent.standing.total_commits),
+            str(agent.standing.total_bugs),
+        )
+        for agent in agents
+    ]
+    return table(headings, rows, right=headings[5:])
 
 
 def agent_sheet(agent: Agent) -> list[str]:
@@ -187,24 +223,18 @@ def log_json(entries: Iterable[LogEntry]) -> list[dict[str, object]]:
     ]
 
 
-def log_table(entries: Iterable[LogEntry], *, with_project: bool) -> Table:
+def log_table(entries: Iterable[LogEntry], *, with_project: bool) -> Table | str:
     """Return the commits as a table."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("COMMIT", "WHEN", "AGENT"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("XP", justify="right", no_wrap=True)
-    if with_project:
-        table.add_column("PROJECT", overflow="fold")
-    table.add_column("SUBJECT", overflow="ellipsis", no_wrap=True)
-    for entry in entries:
-        who = entry.agent or entry.claim
-        more = f" +{len(entry.credits) - 1}" if len(entry.credits) > 1 else ""
-        cells = [Text(entry.oid.hex()[:10]), Text(local(entry.committed_at)), Text(who + more)]
-        cells.append(Text(f"{number(entry.experience_micro):g}" if entry.experience_micro else "-"))
-        if with_project:
-            cells.append(Text(safe(os.path.basename(as_text(entry.project_path)))))
-        table.add_row(*cells, Text(safe(entry.subject)))
-    return table
+    headings = ["COMMIT", "WHEN", "AGENT", "XP", *(["PROJECT"] if with_project else []), "SUBJECT"]
+    return table(headings, [_log_row(entry, with_project=with_project) for entry in entries], right=("XP",))
+
+
+def _log_row(entry: LogEntry, *, with_project: bool) -> list[str]:
+    more = f" +{len(entry.credits) - 1}" if len(entry.credits) > 1 else ""
+    experience = f"{number(entry.experience_micro):g}" if entry.experience_micro else "-"
+    project = [safe(os.path.basename(as_text(entry.project_path)))] if with_project else []
+    who = (entry.agent or entry.claim) + more
+    return [entry.oid.hex()[:10], local(entry.committed_at), who, experience, *project, safe(entry.subject)]
 
 
 def identity_words(identity: Identity) -> str:
@@ -261,14 +291,10 @@ def status_json(status: Status) -> dict[str, object]:
     return plain | {"identity": identity_json(status.identity), "agent": agent}
 
 
-def settings_table(values: Iterable[Value], meanings: dict[str, str]) -> Table:
+def settings_table(values: Iterable[Value], meanings: dict[str, str]) -> Table | str:
     """Return every setting with its value and where that comes from."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("SETTING", "VALUE", "FROM", "MEANING"):
-        table.add_column(heading, overflow="fold")
-    for value in values:
-        table.add_row(value.name, Text(safe(str(value.value))), Text(safe(value.source)), meanings[value.name])
-    return table
+    rows = [(v.name, safe(str(v.value)), safe(v.source), meanings[v.name]) for v in values]
+    return table(("SETTING", "VALUE", "FROM", "MEANING"), rows)
 
 
 def verify_lines(report: VerifyReport) -> list[str]:

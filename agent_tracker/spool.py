@@ -1,7 +1,7 @@
 """The spool: facts that are not yet in the store. Append, seal, read, set aside, delete.
 
-Owns the files `spool`, `seg-*` and `*.rejected` in one directory: a repository's, or the user's own. Never decides
-what a line means to anybody's standing, and never deletes a segment by itself.
+Owns the files `spool`, `seg-*`, `pending` and `*.rejected` in one directory: a repository's, or the user's own. Never
+decides what a line means to anybody's standing, and never deletes a segment by itself.
 
 Appending takes no lock: one write of one framed line, whose leading newline cuts off a torn line before it. Sealing
 renames the file; a writer that still holds it open makes the segment grow, which is noticed by its size.
@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.errors import RecordError, SpoolError
+from agent_tracker.files import replace_file
 from agent_tracker.lines import parse_line
 
 if TYPE_CHECKING:
@@ -21,9 +23,20 @@ if TYPE_CHECKING:
 
     from agent_tracker.records import Seen
 
-__all__ = ["Rejected", "Segment", "append", "ensure_directory", "read_segment", "seal", "segments", "set_aside"]
+__all__ = [
+    "Rejected",
+    "Segment",
+    "append",
+    "ensure_directory",
+    "mark_applied",
+    "read_segment",
+    "seal",
+    "segments",
+    "set_aside",
+]
 
 SPOOL = "spool"
+PENDING = "pending"
 PREFIX = "seg-"
 MAX_SEGMENT_BYTES = 1 << 30
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -111,12 +124,19 @@ def seal(directory: str, *, now_ns: int) -> bool:
             raise SpoolError(f"the spool is not a regular file: {path}", "move it away")
         if not status.st_size:
             return False
+        replace_file(os.path.join(directory, PENDING), "sealed, and not known to be applied\n")
         os.rename(path, os.path.join(directory, f"{PREFIX}{now_ns:020d}-{os.urandom(4).hex()}"))
     except FileNotFoundError:
         return False
     except OSError as error:
         raise SpoolError(f"cannot seal {path}: {error.strerror}", "check the directory's permissions") from error
     return True
+
+
+def mark_applied(directory: str) -> None:
+    """Note that everything sealed is applied: until then a push tries again, though the spool is empty."""
+    with suppress(OSError):
+        os.unlink(os.path.join(directory, PENDING))
 
 
 def segments(directory: str) -> list[Segment]:

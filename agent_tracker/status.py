@@ -19,7 +19,7 @@ from agent_tracker.install import missing_hooks
 from agent_tracker.paths import RepositoryPaths
 from agent_tracker.records import COUNTED, Agent
 from agent_tracker.registration import Identity, Roster, identify
-from agent_tracker.spool import SPOOL, segments
+from agent_tracker.spool import PENDING, SPOOL, segments
 
 if TYPE_CHECKING:
     from agent_tracker.repository import Repository
@@ -30,7 +30,7 @@ __all__ = ["Status", "current_identity", "status"]
 class Status(NamedTuple):
     """What `agent-tracker status` shows.
 
-    `missing_hooks` is empty where all are in place; `waiting_bytes` are in the spool and not yet flushed;
+    `missing_hooks` is empty where all are in place; `waiting_bytes` are not yet flushed;
     `pending_changes` is None where git's work tree cannot be read; `trouble` says why the store cannot be.
     """
 
@@ -75,7 +75,7 @@ def status(repository: Repository, context: Context) -> Status:
         policy_source=policy.source,
         identity=identity,
         agent=next((agent for agent in agents if agent.id == identity.credits[0][0]), None),
-        waiting_bytes=_size(os.path.join(spool_dir, SPOOL)),
+        waiting_bytes=_waiting(spool_dir),
         segments=len(segments(spool_dir)),
         commits=commits,
         agents=len(agents),
@@ -97,6 +97,12 @@ def _count(repository: Repository, context: Context) -> tuple[int, str, str]:
             return sum(1 for commit in commits if commit.status == COUNTED), location.path, ""
     except StoreError as error:
         return 0, "", error.message
+
+
+def _waiting(spool_dir: str) -> int:
+    """Return the bytes in the spool, and in the segments too where a flush did not get to apply them."""
+    sealed = segments(spool_dir) if os.path.exists(os.path.join(spool_dir, PENDING)) else []
+    return _size(os.path.join(spool_dir, SPOOL)) + sum(segment.size for segment in sealed)
 
 
 def _pending(repository: Repository) -> int | None:

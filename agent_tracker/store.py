@@ -27,6 +27,7 @@ SCHEMA_VERSION = "1"
 """1: the first layout."""
 
 LOCK_FILE_BYTES = 8192
+REBUILD = "agent-tracker flush --all"
 S = TypeVar("S", bound=Snapshot)
 _OTHER_PATH = "agent-tracker config set databasePath FILE"
 _MAGIC = b"\xde\xc0\xef\xbe"
@@ -261,4 +262,6 @@ def _translated(path: str) -> Iterator[None]:
     except lmdb.NotFoundError as error:
         raise SchemaError(f"not agent-tracker's database, left alone: {path}", _OTHER_PATH) from error
     except lmdb.Error as error:
-        raise StoreError(f"cannot use the database {path}: {error}", "agent-tracker verify") from error
+        is_full = "No space" in str(error)
+        hint = "free some space; the spool keeps everything" if is_full else f"move {path} away, then: {REBUILD}"
+        raise StoreError(f"cannot use the database {path}: {error}", hint) from error

@@ -531,3 +531,19 @@ def test_an_amend_undone_and_made_again_as_it_was_counts(work: GitRepo) -> None:
     work.ok("flush")
     assert work.credited() == {"b: work": agent}
     clean(work)
+
+
+def test_a_push_takes_up_what_a_failed_flush_sealed(work: GitRepo, home: Path) -> None:
+    """A flush that could not open the database leaves its segment to the next push, and status says that it waits."""
+    agent = work.register("one")
+    database = home / ".config/opencode/agent-tracker.lmdb"
+    database.rename(database.with_suffix(".away"))
+    database.mkdir()
+    work.commit("a: work", env=as_agent(agent))
+    assert work.tracker("flush").code == 1
+    database.rmdir()
+    database.with_suffix(".away").rename(database)
+    assert work.json("status")["status"]["waiting_bytes"] > 0
+    work.git("push", "--quiet", "origin", "main")
+    assert work.credited() == {"a: work": agent}
+    assert work.json("status")["status"]["waiting_bytes"] == 0

@@ -18,7 +18,6 @@ from agent_tracker.lines import (
     format_line,
     parse_line,
     parse_oid,
-    rewrite_line,
     state_line,
 )
 from agent_tracker.records import AgentFact, CreditFact, Seen, SeenCommit, SeenRewrite, StateFact
@@ -42,7 +41,7 @@ for _name, _seen in {
 }.items():
     WRITTEN[_name] = (commit_line(_seen), _seen)
 _rewrite = SeenRewrite(SHA1, OTHER, "rebase")
-WRITTEN["rewrite"] = (rewrite_line(_rewrite), _rewrite)
+WRITTEN["rewrite"] = (format_line("rewrite", "rebase", _rewrite.old.hex(), _rewrite.new.hex()), _rewrite)
 _agent = AgentFact("a-1", ODD, "model", "", "claude", 1_700_000_000)
 WRITTEN["agent"] = (agent_line(_agent), _agent)
 _state = StateFact("a-1", "retired", 1_700_000_000_000_000_000)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_tracker.registry import read_agents, read_policy, write_agents, write_policy
+from agent_tracker.files import replace_file
+from agent_tracker.registry import read_agents, read_policy, write_agents
 from facts import NOW, UNHURRIED, agent, listed
 
 if TYPE_CHECKING:
@@ -154,5 +155,5 @@ def test_the_repository_s_policy_goes_before_the_user_s(
 ) -> None:
     """A word that is none does not switch anything off."""
     (tmp_path / "policy-here").write_text(f"{of_repository}\n")
-    write_policy(str(tmp_path / "registry"), of_user)
+    replace_file(str(tmp_path / "registry" / "policy"), of_user + "\n")
     assert read_policy(str(tmp_path / "policy-here"), str(tmp_path / "registry")) == in_force

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent_tracker.errors import SpoolError
-from agent_tracker.lines import agent_line, commit_line, rewrite_line
+from agent_tracker.lines import agent_line, commit_line, format_line
 from agent_tracker.records import AgentFact, SeenCommit, SeenRewrite
 from agent_tracker.spool import Segment, append, ensure_directory, read_segment, seal, segments, set_aside
 from facts import NOW, listed, oid
@@ -49,7 +49,11 @@ def sealed(directory: str, *, now_ns: int = NOW_NS) -> Segment:
 def test_what_is_appended_is_read_back_in_order(directory: str) -> None:
     """Several lines, several kinds."""
     rewrite = SeenRewrite(oid("a"), oid("b"), "amend")
-    for line in (commit_line(seen(1)), rewrite_line(rewrite), commit_line(seen(2))):
+    for line in (
+        commit_line(seen(1)),
+        format_line("rewrite", rewrite.operation, rewrite.old.hex(), rewrite.new.hex()),
+        commit_line(seen(2)),
+    ):
         append(directory, line)
     assert read_segment(sealed(directory), KINDS) == ([seen(1), rewrite, seen(2)], [])
 

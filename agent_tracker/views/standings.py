@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 __all__ = ["standings"]
 
 
-def standings(facts: Facts, *, with_retired: bool = True) -> list[Agent]:
+def standings(facts: Facts) -> list[Agent]:
     """Return the agents, those who earned most first, then by id."""
-    agents = [agent for agent in facts.agents() if with_retired or agent.active]
-    return sorted(agents, key=lambda agent: (-agent.standing.earned_micro, agent.id))
+    return sorted(facts.agents(), key=lambda agent: (-agent.standing.earned_micro, agent.id))
