@@ -131,7 +131,7 @@ def _asked(value: str | None, option: str, question: str) -> str:
     if value is not None:
         return value
     if not sys.stdin.isatty():
-        raise UsageError(f"missing option {option}", "agent-tracker register NAME --model MODEL --scope SCOPE")
+        raise UsageError(f"missing {option}", "agent-tracker register NAME --model MODEL --scope SCOPE")
     return str(typer.prompt(question))
 
 

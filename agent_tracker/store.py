@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import contextmanager
+import struct
+import sys
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from agent_tracker.errors import SchemaError, StoreError, StoreFullError
@@ -32,6 +34,19 @@ S = TypeVar("S", bound=Snapshot)
 _OTHER_PATH = "agent-tracker config set databasePath FILE"
 _MAGIC = b"\xde\xc0\xef\xbe"
 _OURS_OFFSET, _LMDB_JS_OFFSET = 16, 24
+_META = struct.Struct("<16x4s20xI92xQQ")
+"""LMDB 0.9's meta page: magic, page size, last page, transaction id. Source: lmdb.h and mdb.c, struct MDB_meta."""
+READ_ALL_S = 60
+MAX_EXTENDED_BYTES = 4 << 30
+_READ_ALL = """
+import sys
+path, *sys.path = sys.argv[1:]
+import lmdb
+with lmdb.open(path, subdir=False, readonly=True, lock=False, max_dbs=100) as env, env.begin() as txn:
+    for name in list(txn.cursor().iternext(values=False)):
+        for item in txn.cursor(env.open_db(name, txn, create=False)):
+            pass
+"""
 
 
 class FileKind(NamedTuple):
@@ -184,6 +199,7 @@ class Store:
         import lmdb  # noqa: PLC0415 -- the only importer, and lazily: a flush with nothing to do never needs it
 
         path = path or self.path
+        _check_length(path, may_extend=not readonly)
         can_lock = _allocate_lock_file(path + "-lock", required=not readonly)
         with _translated(path):
             env = lmdb.open(
@@ -204,6 +220,42 @@ class Store:
             yield env
         finally:
             env.close()
+
+
+def _check_length(path: str, *, may_extend: bool) -> None:
+    """Refuse a truncated file, which would end this process by a signal where it is read.
+
+    A healthy file may be shorter than its metas imply, by pages that nothing refers to: a child reads all of it then.
+
+    Args:
+        path: The database.
+        may_extend: The write lock is held: a healthy file is made as long as it says, and not looked at again.
+
+    Raises:
+        StoreError: It is damaged.
+    """
+    try:
+        with open(path, "rb") as file:
+            first = _META.unpack(file.read(_META.size).ljust(_META.size, b"\0"))
+            page_bytes = first[1]
+            file.seek(page_bytes)
+            second = _META.unpack(file.read(_META.size).ljust(_META.size, b"\0"))
+            size = os.fstat(file.fileno()).st_size
+    except OSError:
+        return
+    implied = (max(first, second, key=lambda meta: meta[3])[2] + 1) * page_bytes
+    if first[0] == second[0] == _MAGIC and size >= implied:
+        return
+    import subprocess  # noqa: PLC0415 -- only for a file that looks cut off
+
+    done = subprocess.run(
+        [sys.executable, "-ISc", _READ_ALL, path, *sys.path], capture_output=True, timeout=READ_ALL_S, check=False
+    )
+    if done.returncode:
+        raise StoreError(f"the database {path} is damaged: it was cut off", f"move {path} away, then: {REBUILD}")
+    if may_extend and size < implied < MAX_EXTENDED_BYTES:
+        with suppress(OSError):
+            os.truncate(path, implied)
 
 
 def _checked(snapshot: S, path: str) -> S:

@@ -291,3 +291,22 @@ def test_a_closed_pipe_is_no_error(repo: GitRepo) -> None:
     command = f"{sys.executable} -m agent_tracker log --json | head -n 1"
     done = subprocess.run(["sh", "-c", command], cwd=repo.path, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("kept", [0.9, 0.5, 0.1])
+@pytest.mark.parametrize("argv", [("log",), ("flush",), ("agents",), ("verify",)], ids=lambda argv: argv[0])
+def test_a_truncated_database_is_an_error_and_no_signal(
+    repo: GitRepo, home: Path, kept: float, argv: tuple[str, ...]
+) -> None:
+    """A file that was cut off is named with what to do, which brings everything back."""
+    repo.ok("install-hooks")
+    agent = repo.register("one")
+    repo.commit("a: work", env={"AGENT_TRACKER_AGENT": agent})
+    repo.ok("flush")
+    repo.commit("b: work", env={"AGENT_TRACKER_AGENT": agent})
+    database = home / ".config/opencode/agent-tracker.lmdb"
+    os.truncate(database, int(database.stat().st_size * kept))
+    is_clear(repo.tracker(*argv), 1, "damaged", str(database))
+    database.unlink()
+    repo.ok("flush", "--all")
+    assert repo.credited() == {"a: work": agent, "b: work": agent}
