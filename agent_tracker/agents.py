@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from agent_tracker.apply import find_correction
 from agent_tracker.errors import GitError, RegistrationError, SpoolError, StoreError
@@ -24,19 +24,12 @@ from agent_tracker.xp import NEW_STANDING
 if TYPE_CHECKING:
     from agent_tracker.repository import Repository
 
-__all__ = ["Registered", "correct_credit", "register", "set_state", "stop_using", "use"]
+__all__ = ["correct_credit", "register", "set_state", "stop_using", "use"]
 
 MAX_USE_HOURS = 24 * 366
 
 
-class Registered(NamedTuple):
-    """What a verb on an agent did. `degraded` says why the store does not have it yet; empty where it has."""
-
-    agent: Agent
-    degraded: str
-
-
-def register(context: Context, name: str, *, model: str, scope: str, client: str) -> Registered:
+def register(context: Context, name: str, *, model: str, scope: str, client: str) -> Agent:
     """Register a setup; from then on its commits are its own, those made before it was registered too.
 
     Args:
@@ -49,6 +42,7 @@ def register(context: Context, name: str, *, model: str, scope: str, client: str
     Raises:
         RegistrationError: It is registered already, or a string cannot be kept.
         SpoolError: The fact cannot be written.
+        StoreError: The store cannot be used; hooks know the agent all the same, and the spool keeps the fact.
     """
     check_registration(name, model, scope)
     client = client_name(client) if client else ""
@@ -62,12 +56,13 @@ def register(context: Context, name: str, *, model: str, scope: str, client: str
     return _record(context, agent_line(fact), agent)
 
 
-def set_state(context: Context, text: str, *, active: bool) -> Registered:
+def set_state(context: Context, text: str, *, active: bool) -> Agent:
     """Retire or resume the agent that `text` names by id or name.
 
     Raises:
         RegistrationError: There is no such agent, several, or it is so already.
         SpoolError: The fact cannot be written.
+        StoreError: The store cannot be used; hooks know of it all the same, and the spool keeps the fact.
     """
     agents = known_agents(context)
     named = Roster(agents).named(text)
@@ -86,7 +81,7 @@ def set_state(context: Context, text: str, *, active: bool) -> Registered:
     )
 
 
-def _record(context: Context, line: bytes, agent: Agent) -> Registered:
+def _record(context: Context, line: bytes, agent: Agent) -> Agent:
     """Append a fact about an agent to the user's spool, flush it, and tell the hooks, whether the store can or not."""
     ensure_directory(context.paths.spool_dir)
     append(context.paths.spool_dir, line)
@@ -94,8 +89,8 @@ def _record(context: Context, line: bytes, agent: Agent) -> Registered:
         flush(None, context._replace(now_ns=time.time_ns()))
     except (StoreError, SpoolError) as error:
         tell_hooks(context, agent)
-        return Registered(agent, error.message)
-    return Registered(agent, "")
+        raise type(error)(f"{error.message}; {agent.id} waits in the spool for the next flush", error.hint) from error
+    return agent
 
 
 def use(repository: Repository, agent: Agent, *, hours: float, now_ns: int) -> int:

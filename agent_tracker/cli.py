@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from pathlib import Path  # noqa: TC003 -- Typer reads the annotations
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,9 @@ from agent_tracker.flush import Context, known_agents, open_store
 from agent_tracker.flush_command import complain, log_bug, run_all, run_here
 from agent_tracker.paths import RepositoryPaths, user_paths
 from agent_tracker.repository import Repository, find_repository
+
+if TYPE_CHECKING:
+    from agent_tracker.records import Agent
 
 __all__ = ["app", "main"]
 
@@ -151,21 +154,17 @@ def register(
     model = _asked(model, "--model", "Model")
     scope = _asked(scope, "--scope", "Scope")
     done = agents.register(_context(), name, model=model, scope=scope, client=client)
-    _show_registered(done, as_json=as_json, verb="Registered")
+    _show_agent(done, as_json=as_json, verb="Registered")
     if not as_json and not client:
-        render.show(f"In its shell: export AGENT_TRACKER_AGENT={done.agent.id}")
+        render.show(f"In its shell: export AGENT_TRACKER_AGENT={done.id}")
 
 
-def _show_registered(done: object, *, as_json: bool, verb: str) -> None:
-    from agent_tracker import agents, render  # noqa: PLC0415
+def _show_agent(agent: Agent, *, as_json: bool, verb: str) -> None:
+    from agent_tracker import render  # noqa: PLC0415
 
-    assert isinstance(done, agents.Registered)  # noqa: S101 -- the annotation would cost every command this import
-    if done.degraded:
-        print(f"warning: {render.safe(done.degraded)}; the fact waits in the spool", file=sys.stderr)
     if as_json:
-        render.show_json("agent", render.agent_json(done.agent))
+        render.show_json("agent", render.agent_json(agent))
     else:
-        agent = done.agent
         render.show(
             f"{verb} {agent.id}: {render.safe(agent.name)}, {render.safe(agent.model)}, {render.safe(agent.scope)}"
         )
@@ -217,7 +216,7 @@ def agents_retire(agent: str, *, as_json: Json = False) -> None:
     """Retire an agent: its record stays, its new commits are refused."""
     from agent_tracker import agents  # noqa: PLC0415
 
-    _show_registered(agents.set_state(_context(), agent, active=False), as_json=as_json, verb="Retired")
+    _show_agent(agents.set_state(_context(), agent, active=False), as_json=as_json, verb="Retired")
 
 
 @agents_app.command("resume")
@@ -225,7 +224,7 @@ def agents_resume(agent: str, *, as_json: Json = False) -> None:
     """Let a retired agent commit again."""
     from agent_tracker import agents  # noqa: PLC0415
 
-    _show_registered(agents.set_state(_context(), agent, active=True), as_json=as_json, verb="Resumed")
+    _show_agent(agents.set_state(_context(), agent, active=True), as_json=as_json, verb="Resumed")
 
 
 @app.command()

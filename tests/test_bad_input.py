@@ -310,3 +310,15 @@ def test_a_truncated_database_is_an_error_and_no_signal(
     database.unlink()
     repo.ok("flush", "--all")
     assert repo.credited() == {"a: work": agent, "b: work": agent}
+
+
+def test_a_registration_waits_for_a_database_that_can_be_written(repo: GitRepo) -> None:
+    """It is an error with its reason; the hooks know the agent at once, the database after the next flush."""
+    repo.ok("install-hooks")
+    repo.ok("config", "set", "databasePath", "/proc/nowhere/x.lmdb")
+    is_clear(repo.tracker("register", "one", "--model", "m", "--scope", "s"), 1, "/proc/nowhere", "waits")
+    repo.commit("a: work", env={"AGENT_TRACKER_AGENT": "one"})
+    is_clear(repo.tracker("flush"), 1, "/proc/nowhere")
+    repo.ok("config", "unset", "databasePath")
+    repo.ok("flush")
+    assert [c["claim"] for c in repo.commits()] == ["agent"]
