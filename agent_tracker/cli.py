@@ -254,10 +254,10 @@ def use(
 def whoami(*, as_json: Json = False) -> None:
     """Say who a commit here and now would be credited to, and why."""
     from agent_tracker import render  # noqa: PLC0415
-    from agent_tracker.status import current_identity  # noqa: PLC0415
+    from agent_tracker.hook import current_identity  # noqa: PLC0415
 
     context = _context()
-    identity = current_identity(_repository(), context, known_agents(context))
+    identity, _ = current_identity(_repository(), known_agents(context), context.env, now_ns=context.now_ns)
     if as_json:
         render.show_json("identity", render.identity_json(identity))
     else:

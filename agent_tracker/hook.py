@@ -16,7 +16,7 @@ from agent_tracker.errors import AgentTrackerError, ConfigError
 from agent_tracker.escaping import escape
 from agent_tracker.lines import commit_line
 from agent_tracker.paths import RepositoryPaths, UserPaths, user_paths
-from agent_tracker.records import HUMAN, UNCLAIMED, Marks, SeenCommit
+from agent_tracker.records import HUMAN, UNCLAIMED, Agent, Marks, SeenCommit
 from agent_tracker.registration import VARIABLES, Identity, Roster, client_name, find_clients, identify
 from agent_tracker.registry import read_agents, read_policy
 from agent_tracker.repository import Repository, repository_at
@@ -26,7 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["REFUSED", "environment_marks", "explain", "main", "read_use"]
+__all__ = ["REFUSED", "current_identity", "environment_marks", "explain", "main", "read_use"]
 
 REFUSED = 42
 """The exit code that stops a commit; any other lets git go on."""
@@ -91,15 +91,17 @@ def read_use(git_dir: str, *, now_ns: int) -> str:
         return ""
 
 
-def _identity(repository: Repository, paths: UserPaths, env: Mapping[str, str], now_ns: int) -> tuple[Identity, str]:
-    """Return who commits here and now by the registry, and what `use` says."""
+def current_identity(
+    repository: Repository, agents: list[Agent], env: Mapping[str, str], *, now_ns: int
+) -> tuple[Identity, str]:
+    """Return who a commit here and now would be credited to, and the agent that `use` names, empty where none."""
     use = read_use(repository.git_dir, now_ns=now_ns)
     marks = (("hook", "1"), *((("use", use),) if use else ()), *environment_marks(env))
-    return identify(marks, Roster(read_agents(paths.registry)), at_ns=now_ns), use
+    return identify(marks, Roster(agents), at_ns=now_ns), use
 
 
 def _pre_commit(repository: Repository, paths: UserPaths, env: Mapping[str, str], now_ns: int) -> int:
-    identity, _ = _identity(repository, paths, env, now_ns)
+    identity, _ = current_identity(repository, read_agents(paths.registry), env, now_ns=now_ns)
     if not identity.problem:
         return 0
     policy = _policy(repository, paths, env)
@@ -167,7 +169,7 @@ def _quoted(text: str) -> str:
 def _post_commit(repository: Repository, paths: UserPaths, env: Mapping[str, str], now_ns: int) -> None:
     from agent_tracker.git import resolve_commit  # noqa: PLC0415 -- only for refs that a shell cannot read
 
-    identity, use = _identity(repository, paths, env, now_ns)
+    identity, use = current_identity(repository, read_agents(paths.registry), env, now_ns=now_ns)
     oid = resolve_commit("HEAD", git_dir=repository.git_dir)
     agent = identity.credits[0][0]
     resolved = agent if agent != UNCLAIMED else ""

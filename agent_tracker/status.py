@@ -14,17 +14,17 @@ from agent_tracker.errors import HistoryError, StoreError
 from agent_tracker.files import read_text
 from agent_tracker.flush import Context, known_agents, open_store
 from agent_tracker.history import pending_changes
-from agent_tracker.hook import environment_marks, read_use
+from agent_tracker.hook import current_identity
 from agent_tracker.install import missing_hooks
 from agent_tracker.paths import RepositoryPaths
 from agent_tracker.records import COUNTED, Agent
-from agent_tracker.registration import Identity, Roster, identify
 from agent_tracker.spool import PENDING, SPOOL, segments
 
 if TYPE_CHECKING:
+    from agent_tracker.registration import Identity
     from agent_tracker.repository import Repository
 
-__all__ = ["Status", "current_identity", "status"]
+__all__ = ["Status", "status"]
 
 
 class Status(NamedTuple):
@@ -50,13 +50,6 @@ class Status(NamedTuple):
     trouble: str
 
 
-def current_identity(repository: Repository, context: Context, agents: list[Agent]) -> Identity:
-    """Return who a commit here and now would be credited to, and why."""
-    use = read_use(repository.git_dir, now_ns=context.now_ns)
-    marks = (("hook", "1"), *((("use", use),) if use else ()), *environment_marks(context.env))
-    return identify(marks, Roster(agents), at_ns=context.now_ns)
-
-
 def status(repository: Repository, context: Context) -> Status:
     """Collect the status of a repository.
 
@@ -65,7 +58,7 @@ def status(repository: Repository, context: Context) -> Status:
     """
     policy = read_settings(context.paths, context.env, repository=repository_values(repository))["policy"]
     agents = known_agents(context)
-    identity = current_identity(repository, context, agents)
+    identity, _ = current_identity(repository, agents, context.env, now_ns=context.now_ns)
     spool_dir = RepositoryPaths(repository.common_dir).spool_dir
     commits, database, trouble = _count(repository, context)
     return Status(

@@ -93,7 +93,7 @@ def state_fact(fact: AgentFact, state: str, at: int) -> StateFact:
     return StateFact(fact.id, state, at * 10**9)
 
 
-def project_fact(project: str = PROJECT, *, path: bytes = b"/work/repo", root: bytes = b"") -> ProjectFact:
+def project_fact(project: str = PROJECT, *, path: bytes = b"/home/someone/repo", root: bytes = b"") -> ProjectFact:
     """Return a project."""
     return ProjectFact(project, path, root, NOW)
 
