@@ -248,10 +248,12 @@ def _check_length(path: str, *, may_extend: bool) -> None:
         return
     import subprocess  # noqa: PLC0415 -- only for a file that looks cut off
 
-    done = subprocess.run(
-        [sys.executable, "-ISc", _READ_ALL, path, *sys.path], capture_output=True, timeout=READ_ALL_S, check=False
-    )
-    if done.returncode:
+    argv = [sys.executable, "-ISc", _READ_ALL, path, *sys.path]
+    try:
+        is_whole = not subprocess.run(argv, capture_output=True, timeout=READ_ALL_S, check=False).returncode
+    except (OSError, subprocess.TimeoutExpired):
+        is_whole = False
+    if not is_whole:
         raise StoreError(f"the database {path} is damaged: it was cut off", f"move {path} away, then: {REBUILD}")
     if may_extend and size < implied < MAX_EXTENDED_BYTES:
         with suppress(OSError):
