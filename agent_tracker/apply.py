@@ -6,14 +6,13 @@ Applying a fact twice changes nothing; neither does the order in which facts arr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from agent_tracker import packing
 from agent_tracker.credit import Node, initial_status, replay
 from agent_tracker.records import (
     COUNTED,
     HUMAN,
-    MICRO,
     UNCLAIMED,
     Agent,
     AgentFact,
@@ -29,9 +28,10 @@ from agent_tracker.records import (
     SightingFact,
     StateFact,
     UndoneFact,
+    is_agent,
 )
 from agent_tracker.registration import Identity, Roster, identify
-from agent_tracker.xp import COMMIT_MICRO, NEW_STANDING, standing
+from agent_tracker.xp import NEW_STANDING, earned_micro, standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,6 +44,7 @@ MAX_SUBJECT_BYTES = 300
 MAX_TIME_NS = (1 << 63) - 1
 
 
+F = TypeVar("F", CreditFact, UndoneFact, SightingFact)
 Shares = tuple[tuple[int, int], ...]
 """Credits by agents' numbers, as they are packed."""
 
@@ -86,7 +87,6 @@ class _Application:
         self._deltas: dict[str, tuple[int, int]] = {}
         self._owns: dict[tuple[int, int], tuple[Identity, Shares]] = {}
         self._marks: dict[Marks, int] = {}
-        self._counted: dict[Credits, int] = {}
         self._unclaimed: list[Identity] = []
 
     def run(self, facts: list[Fact]) -> Applied:
@@ -173,6 +173,7 @@ class _Application:
         touched.update(self._touched_before(fresh))
         project_numbers = {fact.id: number for number, fact in self._writer.numbered_projects().items()}
         epoch = self._roster.epoch
+        counted: dict[Credits, int] = {}
         rows = []
         for oid, project, operation, fact_marks, committed_at, recorded_at, subject in fresh:
             marks = self._interned(fact_marks)
@@ -186,11 +187,11 @@ class _Application:
                 (oid, project_numbers[project], operation, marks, committed_at, recorded_at, text, status, shares)
             )
             if status == COUNTED:
-                self._counted[identity.credits] = self._counted.get(identity.credits, 0) + 1
+                counted[identity.credits] = counted.get(identity.credits, 0) + 1
             if identity.problem and oid not in touched:
                 self._unclaimed.append(identity)
         self._writer.put_new_commits(rows)
-        for credits, count in self._counted.items():
+        for credits, count in counted.items():
             self._add(credits, count)
         return sum(1 for fact in fresh if fact.operation != "gone")
 
@@ -287,9 +288,9 @@ class _Application:
 
     def _add(self, credits: Credits, sign: int) -> None:
         for agent, share in credits:
-            if agent not in {UNCLAIMED, HUMAN}:
+            if is_agent(agent):
                 commits, earned = self._deltas.get(agent, (0, 0))
-                self._deltas[agent] = (commits + sign, earned + sign * share * (COMMIT_MICRO // MICRO))
+                self._deltas[agent] = (commits + sign, earned + sign * earned_micro(share))
 
     def _write_standings(self) -> tuple[Gain, ...]:
         gains = []
@@ -304,11 +305,6 @@ class _Application:
         return tuple(gains)
 
 
-def agents_of(credits: Credits) -> list[str]:
-    """Return the agents among those who have credit."""
-    return [agent for agent, _ in credits if agent not in {UNCLAIMED, HUMAN}]
-
-
 def made_at(commit: Commit) -> int:
     """Return when a commit was made (Unix seconds): as it says, but never after it was recorded."""
     return min(commit.committed_at, commit.recorded_at)
@@ -321,8 +317,7 @@ def own_credits(marks: Marks, roster: Roster, at: int) -> Identity:
 
 def find_correction(snapshot: Snapshot, oid: bytes) -> CreditFact | None:
     """Return the latest correction of a commit's credit, None where there is none."""
-    found = [packing.unpack_event(key, value) for key, value in snapshot.table("events").items(b"c" + oid)]
-    corrections = [fact for fact in found if isinstance(fact, CreditFact) and fact.oid == oid]
+    corrections = _about(snapshot, b"c", oid, CreditFact)
     return max(corrections, key=lambda fact: fact.recorded_ns, default=None)
 
 
@@ -334,16 +329,18 @@ def corrected_credits(snapshot: Snapshot, oid: bytes, roster: Roster) -> Credits
 
 def undone_facts(snapshot: Snapshot, oid: bytes) -> list[UndoneFact]:
     """Return what is known of a commit's having been taken back."""
-    found = [packing.unpack_event(key, value) for key, value in snapshot.table("events").items(b"u" + oid)]
-    return [fact for fact in found if isinstance(fact, UndoneFact) and fact.oid == oid]
+    return _about(snapshot, b"u", oid, UndoneFact)
 
 
 def sighting_of(snapshot: Snapshot, oid: bytes) -> SightingFact | None:
     """Return what a hook said late of a commit, if one did."""
-    key = b"h" + oid
-    value = snapshot.table("events").get(key)
-    fact = None if value is None else packing.unpack_event(key, value)
-    return fact if isinstance(fact, SightingFact) else None
+    return next(iter(_about(snapshot, b"h", oid, SightingFact)), None)
+
+
+def _about(snapshot: Snapshot, kind: bytes, oid: bytes, of: type[F]) -> list[F]:
+    """Return the events of one kind about one commit."""
+    found = [packing.unpack_event(key, value) for key, value in snapshot.table("events").items(kind + oid)]
+    return [fact for fact in found if isinstance(fact, of) and fact.oid == oid]
 
 
 def known_credits(credits: Credits, roster: Roster) -> Credits:
@@ -379,4 +376,4 @@ def registered_agent(snapshot: Snapshot, fact: AgentFact) -> Agent:
 def _is_about(marks: Marks, roster: Roster) -> bool:
     """Tell whether these marks may mean one of the roster's agents, which are the only ones it holds."""
     identity = identify(marks, roster, at_ns=MAX_TIME_NS)
-    return identity.problem not in {"", "unregistered"} or bool(agents_of(identity.credits))
+    return identity.problem not in {"", "unregistered"} or any(is_agent(name) for name, _ in identity.credits)

@@ -15,9 +15,9 @@ import typer
 
 from agent_tracker import __version__
 from agent_tracker.errors import AgentTrackerError, ConfigError, UsageError
-from agent_tracker.flush import Context, known_agents, open_store
+from agent_tracker.flush import Context, find_project, known_agents, open_store
 from agent_tracker.flush_command import complain, log_bug, run_all, run_here
-from agent_tracker.paths import RepositoryPaths, user_paths
+from agent_tracker.paths import user_paths
 from agent_tracker.repository import Repository, find_repository
 
 if TYPE_CHECKING:
@@ -294,7 +294,7 @@ def log(
     from agent_tracker.views.log import log as view  # noqa: PLC0415
 
     context = _context()
-    project = None if everywhere else _project(_repository())
+    project = None if everywhere else find_project(_repository())
     agent_id = Roster(known_agents(context)).one(agent).id if agent else None
     store, _ = open_store(context)
     is_for_eyes = not as_json and sys.stdout.isatty()
@@ -308,13 +308,6 @@ def log(
         render.show(render.log_table(entries, with_project=everywhere), *more)
     else:
         render.show("No commits recorded here yet: commit, then push or: agent-tracker flush")
-
-
-def _project(repository: Repository) -> str:
-    from agent_tracker.files import read_text  # noqa: PLC0415
-
-    words = read_text(RepositoryPaths(repository.common_dir).project).split()
-    return words[0] if words else "-"
 
 
 @app.command()

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Context",
     "FlushReport",
+    "find_project",
     "flush",
     "known_agents",
     "known_repositories",
@@ -230,6 +231,7 @@ def _is_needed(plan: _Plan, store: Store) -> bool:
 
 def _plan(store: Store, spools: list[_Spool], repository: Repository | None, context: Context) -> _Plan:
     """Read segments, reflogs and git, with no lock of the store held."""
+    project_id, root = read_project(repository) if repository else ("", b"")
     with store.snapshot() as snapshot:
         found = [(spool, segment) for spool in spools for segment in segments(spool.directory)]
         waiting = [pair for pair in found if not snapshot or snapshot.applied_size(pair[1].name) != pair[1].size]
@@ -237,7 +239,6 @@ def _plan(store: Store, spools: list[_Spool], repository: Repository | None, con
         sighted = [said for each in pending for said in each.sighted]
         positions: dict[str, ReflogPosition] = {}
         if repository:
-            project_id, root = read_project(repository)
             positions = _read_reflogs(snapshot, repository, project_id, context, sighted)
         marks = _known_marks(snapshot, sighted)
         missing = _missing_agents(snapshot, context)
@@ -323,6 +324,12 @@ def _oids(said: object) -> tuple[bytes, ...]:
     if isinstance(said, (*USER_KINDS, CreditFact, Undone)):
         return ()
     return (said.old, said.new)  # type: ignore[attr-defined]  # a rewrite or a reflog entry
+
+
+def find_project(repository: Repository) -> str:
+    """Return the project's UUID as it stands in the repository, empty where nothing is recorded yet."""
+    words = read_text(RepositoryPaths(repository.common_dir).project).split()
+    return words[0] if words else ""
 
 
 def read_project(repository: Repository, *, timeout_s: float = ROOT_TIMEOUT_S) -> tuple[str, bytes]:

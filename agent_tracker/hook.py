@@ -16,7 +16,7 @@ from agent_tracker.errors import AgentTrackerError, ConfigError
 from agent_tracker.escaping import escape
 from agent_tracker.lines import commit_line
 from agent_tracker.paths import RepositoryPaths, UserPaths, user_paths
-from agent_tracker.records import HUMAN, UNCLAIMED, Agent, Marks, SeenCommit
+from agent_tracker.records import UNCLAIMED, Agent, Marks, SeenCommit, is_agent
 from agent_tracker.registration import VARIABLES, Identity, Roster, client_name, find_clients, identify
 from agent_tracker.registry import read_agents, read_policy
 from agent_tracker.repository import Repository, repository_at
@@ -117,12 +117,10 @@ def _pre_commit(repository: Repository, paths: UserPaths, env: Mapping[str, str]
 def _policy(repository: Repository, paths: UserPaths, env: Mapping[str, str]) -> str:
     """Return the policy in force: what the shell sees of it is a copy, which a person may have gone past."""
     from agent_tracker.config import read_settings  # noqa: PLC0415 -- only where a commit may be refused
-    from agent_tracker.git import config_get  # noqa: PLC0415
+    from agent_tracker.configuring import repository_values  # noqa: PLC0415
 
-    key = "agenttracker.policy"
-    stored = config_get(key, cwd=repository.common_dir)
     try:
-        values = read_settings(paths, env, repository={key: stored} if stored else {})
+        values = read_settings(paths, env, repository=repository_values(repository))
     except ConfigError as error:
         _say(error.message)
         return read_policy(RepositoryPaths(repository.common_dir).policy, paths.registry)
@@ -175,7 +173,7 @@ def _post_commit(repository: Repository, paths: UserPaths, env: Mapping[str, str
     resolved = agent if agent != UNCLAIMED else ""
     seen = SeenCommit(oid, resolved, use, _is_rebasing(repository), environment_marks(env))
     append(RepositoryPaths(repository.common_dir).spool_dir, commit_line(seen))
-    if identity.reason == "agent-tracker use" and agent not in {HUMAN, UNCLAIMED}:
+    if identity.reason == "agent-tracker use" and is_agent(agent):
         _tell(f"agent-tracker: credited to {escape(agent)} (agent-tracker use)")
 
 

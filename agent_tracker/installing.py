@@ -45,12 +45,7 @@ def install(repository: Repository, context: Context) -> tuple[InstallReport, bo
     read_project(repository, timeout_s=FIND_ROOT_S)
     mirror_policy(repository)
     tell_hooks(context)
-    try:
-        _list_repository(context.paths, repository, is_listed=True)
-    except OSError as error:
-        raise SpoolError(
-            f"cannot write {context.paths.state_dir}: {error.strerror}", "check its permissions"
-        ) from error
+    _list_repository(context.paths, repository, is_listed=True)
     return report, any(agent.active for agent in known_agents(context))
 
 
@@ -70,12 +65,7 @@ def uninstall(repository: Repository, context: Context) -> tuple[UninstallReport
         except AgentTrackerError as error:
             trouble = error.message
     report = uninstall_hooks(repository.work_tree, is_flushed=not trouble)
-    try:
-        _list_repository(context.paths, repository, is_listed=False)
-    except OSError as error:
-        raise SpoolError(
-            f"cannot write {context.paths.state_dir}: {error.strerror}", "check its permissions"
-        ) from error
+    _list_repository(context.paths, repository, is_listed=False)
     return report, trouble
 
 
@@ -91,4 +81,7 @@ def _list_repository(paths: UserPaths, repository: Repository, *, is_listed: boo
     # A path that holds a newline cannot stand in a list of lines; the store knows it after the first flush.
     here = [repository.main_path] if is_listed and "\n" not in repository.main_path else []
     if known != others + here:
-        replace_file(paths.repositories, "".join(f"{path}\n" for path in others + here))
+        try:
+            replace_file(paths.repositories, "".join(f"{path}\n" for path in others + here))
+        except OSError as error:
+            raise SpoolError(f"cannot write {paths.state_dir}: {error.strerror}", "check its permissions") from error

@@ -36,6 +36,7 @@ __all__ = [
     "Standing",
     "StateFact",
     "UndoneFact",
+    "is_agent",
 ]
 
 MICRO = 1_000_000
@@ -44,6 +45,12 @@ MICRO = 1_000_000
 HUMAN = "human"
 UNCLAIMED = ""
 """Stand in the place of an agent's id in credits: a person, and nobody we can name."""
+
+
+def is_agent(name: str) -> bool:
+    """Tell whether a name in credits is an agent's id."""
+    return name not in {HUMAN, UNCLAIMED}
+
 
 Marks = tuple[tuple[str, str], ...]
 """Raw identity marks in the order they were seen: (name, value)."""

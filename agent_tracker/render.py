@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent_tracker.escaping import escape, shown_path
-from agent_tracker.records import HUMAN, MICRO, UNCLAIMED, Agent, Credits
+from agent_tracker.records import HUMAN, MICRO, UNCLAIMED, Agent, Credits, is_agent
 from agent_tracker.xp import LEVEL_MICRO, trust_tier
 
 if TYPE_CHECKING:
@@ -98,9 +98,7 @@ def as_text(path: bytes) -> str:
 
 def credits_json(credits: Credits) -> list[dict[str, object]]:
     """Return credits as a list of agent and share; agent_id is null for what people or nobody we know did."""
-    return [
-        {"agent_id": None if agent in {HUMAN, UNCLAIMED} else agent, "share": share / MICRO} for agent, share in credits
-    ]
+    return [{"agent_id": agent if is_agent(agent) else None, "share": share / MICRO} for agent, share in credits]
 
 
 def agent_json(agent: Agent) -> dict[str, object]:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from agent_tracker.config import read_settings
 from agent_tracker.configuring import repository_values
 from agent_tracker.errors import HistoryError, StoreError
-from agent_tracker.files import read_text
-from agent_tracker.flush import Context, known_agents, open_store
+from agent_tracker.flush import Context, find_project, known_agents, open_store
 from agent_tracker.history import pending_changes
 from agent_tracker.hook import current_identity
 from agent_tracker.install import missing_hooks
@@ -82,11 +81,11 @@ def status(repository: Repository, context: Context) -> Status:
 def _count(repository: Repository, context: Context) -> tuple[int, str, str]:
     try:
         store, location = open_store(context)
-        project = read_text(RepositoryPaths(repository.common_dir).project).split()
+        project = find_project(repository)
         with store.snapshot() as snapshot:
             if snapshot is None or not project:
                 return 0, location.path, ""
-            commits = snapshot.commits(snapshot.joined_projects(project[0]))
+            commits = snapshot.commits(snapshot.joined_projects(project))
             return sum(1 for commit in commits if commit.status == COUNTED), location.path, ""
     except StoreError as error:
         return 0, "", error.message

@@ -25,7 +25,7 @@ from agent_tracker.records import (
 )
 from agent_tracker.registration import Roster
 from agent_tracker.tables import TABLES, Snapshot, marks_key, time_key
-from agent_tracker.xp import COMMIT_MICRO, standing
+from agent_tracker.xp import earned_micro, standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -134,7 +134,7 @@ class _Check:
             if state.status == COUNTED:
                 for agent, share in state.credits:
                     commits, micro = earned.get(agent, (0, 0))
-                    earned[agent] = (commits + 1, micro + share * (COMMIT_MICRO // MICRO))
+                    earned[agent] = (commits + 1, micro + earned_micro(share))
         stored = {agent.id: agent for agent in self._snapshot.agents()}
         for agent_id in sorted(stored.keys() | self.agents.keys()):
             commits, micro = earned.get(agent_id, (0, 0))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from agent_tracker.records import MICRO, Standing
 
-__all__ = ["COMMIT_MICRO", "NEW_STANDING", "standing", "trust_tier"]
+__all__ = ["COMMIT_MICRO", "NEW_STANDING", "earned_micro", "standing", "trust_tier"]
 
 COMMIT_MICRO = 5 * MICRO
 """Experience for a commit, given by share. Source: DESIGN, standing rules."""
@@ -21,13 +21,18 @@ NEW_COMMUNICATION_SCORE = 60
 TIERS = ((10, "expert"), (7, "senior"), (4, "established"), (2, "junior"), (0, "probation"))
 
 
-def standing(earned_micro: int, total_commits: int) -> Standing:
+def earned_micro(share: int) -> int:
+    """Return the experience for a share (in millionths) of a commit."""
+    return share * COMMIT_MICRO // MICRO
+
+
+def standing(total_micro: int, total_commits: int) -> Standing:
     """Return the standing of an agent that has earned so much experience in all, with so many commits."""
-    skill_points, rest = NEW_SKILL_POINTS, earned_micro
+    skill_points, rest = NEW_SKILL_POINTS, total_micro
     while rest >= LEVEL_MICRO * skill_points:
         rest -= LEVEL_MICRO * skill_points
         skill_points += 1
-    return Standing(skill_points, rest, NEW_COMMUNICATION_SCORE, total_commits, 0, earned_micro)
+    return Standing(skill_points, rest, NEW_COMMUNICATION_SCORE, total_commits, 0, total_micro)
 
 
 def trust_tier(skill_points: int) -> str:

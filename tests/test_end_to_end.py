@@ -547,3 +547,15 @@ def test_a_push_takes_up_what_a_failed_flush_sealed(work: GitRepo, home: Path) -
     work.git("push", "--quiet", "origin", "main")
     assert work.credited() == {"a: work": agent}
     assert work.json("status")["status"]["waiting_bytes"] == 0
+
+
+def test_use_is_said_where_only_python_can_write_the_line(work: GitRepo) -> None:
+    """A session id that no line of the shell's can hold goes by way of Python, which says whom it credits as well."""
+    agent = work.register("one")
+    work.ok("use", "one")
+    work.write("a.txt", "a")
+    work.git("add", "--all")
+    done = work.try_git("commit", "--quiet", "-m", "a: work", env={"AGENT_TRACKER_SESSION": "two\nlines"})
+    assert (done.code, done.err.strip()) == (0, f"agent-tracker: credited to {agent} (agent-tracker use)")
+    work.ok("flush")
+    assert work.credited() == {"a: work": agent}

@@ -8,8 +8,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_tracker.records import COUNTED, HUMAN, MICRO, UNCLAIMED, Credits
-from agent_tracker.xp import COMMIT_MICRO
+from agent_tracker.records import COUNTED, HUMAN, Credits, is_agent
+from agent_tracker.xp import earned_micro
 
 if TYPE_CHECKING:
     from agent_tracker.views.base import Facts
@@ -50,7 +50,7 @@ def log(facts: Facts, *, project: str | None, limit: int | None, agent: str | No
             paths[commit.project],
             commit.subject,
             commit.operation,
-            sum(share for name, share in commit.credits if _is_agent(name)) * (COMMIT_MICRO // MICRO),
+            sum(earned_micro(share) for name, share in commit.credits if is_agent(name)),
             commit.committed_at,
             commit.recorded_at,
         )
@@ -60,13 +60,9 @@ def log(facts: Facts, *, project: str | None, limit: int | None, agent: str | No
     return list(islice(entries, limit))
 
 
-def _is_agent(name: str) -> bool:
-    return name not in {HUMAN, UNCLAIMED}
-
-
 def _claim(credits: Credits) -> tuple[str, str, Credits]:
     """Return the agent, the claim, and the credits to show: none where no agent has a share."""
-    agent = next((name for name, _ in credits if _is_agent(name)), "")
+    agent = next((name for name, _ in credits if is_agent(name)), "")
     if agent:
         return agent, "agent", credits
     return "", HUMAN if credits[0][0] == HUMAN else "unclaimed", ()
