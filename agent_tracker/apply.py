@@ -22,6 +22,7 @@ from agent_tracker.records import (
     CreditFact,
     Credits,
     Fact,
+    LossFact,
     Marks,
     ProjectFact,
     RewriteFact,
@@ -44,7 +45,8 @@ MAX_SUBJECT_BYTES = 300
 MAX_TIME_NS = (1 << 63) - 1
 
 
-F = TypeVar("F", CreditFact, UndoneFact, SightingFact)
+F = TypeVar("F", CreditFact, UndoneFact, LossFact, SightingFact)
+_ABOUT = (SightingFact, UndoneFact, LossFact)
 Shares = tuple[tuple[int, int], ...]
 """Credits by agents' numbers, as they are packed."""
 
@@ -98,7 +100,7 @@ class _Application:
         touched = self._reidentified(changed)
         rewrites = [f for f in facts if isinstance(f, RewriteFact) and self._put_event(f)]
         corrections = [f for f in facts if isinstance(f, CreditFact) and self._put_event(f)]
-        touched.update(f.oid for f in facts if isinstance(f, SightingFact | UndoneFact) and self._put_event(f))
+        touched.update(f.oid for f in facts if isinstance(f, _ABOUT) and self._put_event(f))
         touched.update(oid for rewrite in rewrites for oid in (rewrite.old, rewrite.new))
         touched.update(correction.oid for correction in corrections)
         commits = self._put_commits([fact for fact in facts if isinstance(fact, CommitFact)], touched)
@@ -193,7 +195,7 @@ class _Application:
         self._writer.put_new_commits(rows)
         for credits, count in counted.items():
             self._add(credits, count)
-        return sum(1 for fact in fresh if fact.operation != "gone")
+        return sum(1 for fact in fresh if fact.operation not in {"gone", "arrived"})
 
     def _interned(self, marks: Marks) -> int:
         number = self._marks.get(marks)
@@ -204,17 +206,17 @@ class _Application:
     def _touched_before(self, fresh: list[CommitFact]) -> set[bytes]:
         """Return those of the new commits that an event stored earlier is about."""
         sources = self._writer.table("events.rewrite")
-        if not sources.count() and all(next(self._events.keys(kind), None) is None for kind in (b"c", b"h", b"u")):
+        if not sources.count() and not any(map(self._has_event, (b"c", b"h", b"u", b"l"))):
             return set()
         return {
             fact.oid
             for fact in fresh
             if next(sources.keys(fact.oid), None) is not None
-            or next(self._events.keys(b"w" + fact.oid), None) is not None
-            or next(self._events.keys(b"c" + fact.oid), None) is not None
-            or self._events.has(b"h" + fact.oid)
-            or next(self._events.keys(b"u" + fact.oid), None) is not None
+            or any(self._has_event(kind + fact.oid) for kind in (b"w", b"c", b"h", b"u", b"l"))
         }
+
+    def _has_event(self, prefix: bytes) -> bool:
+        return next(self._events.keys(prefix), None) is not None
 
     def _own(self, marks: int, at: int) -> tuple[Identity, Shares]:
         """Return whose a commit with these marks is by itself, made then, and its credits by number."""
@@ -240,7 +242,8 @@ class _Application:
             done.update(component)
             nodes = {oid: self._node(commit) for oid, commit in component.items()}
             undone = [fact for member in component for fact in undone_facts(self._writer, member)]
-            for member, state in replay(nodes, rewrites, undone).items():
+            lost = {member for member in component if is_lost(self._writer, member)}
+            for member, state in replay(nodes, rewrites, undone, lost).items():
                 if state != CommitState(component[member].status, component[member].credits):
                     self._move(component[member], state)
 
@@ -330,6 +333,12 @@ def corrected_credits(snapshot: Snapshot, oid: bytes, roster: Roster) -> Credits
 def undone_facts(snapshot: Snapshot, oid: bytes) -> list[UndoneFact]:
     """Return what is known of a commit's having been taken back."""
     return _about(snapshot, b"u", oid, UndoneFact)
+
+
+def is_lost(snapshot: Snapshot, oid: bytes) -> bool:
+    """Tell whether the last that is known of a commit is that nothing leads to it."""
+    last = max(_about(snapshot, b"l", oid, LossFact), key=lambda fact: fact.recorded_ns, default=None)
+    return last is not None and last.is_lost
 
 
 def sighting_of(snapshot: Snapshot, oid: bytes) -> SightingFact | None:

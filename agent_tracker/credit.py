@@ -10,6 +10,7 @@ import heapq
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.records import (
+    ABANDONED,
     COUNTED,
     MICRO,
     PROVISIONAL,
@@ -23,9 +24,14 @@ from agent_tracker.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
-__all__ = ["Node", "blend", "replay"]
+__all__ = ["SPLIT", "Node", "blend", "replay"]
+
+
+SPLIT = "split"
+"""A rewrite by which a commit's work came to lie in several commits, each of which counts."""
+_INITIAL = {"rebase": PROVISIONAL, "squash": PROVISIONAL, "arrived": PROVISIONAL, "gone": REWRITTEN}
 
 
 class Node(NamedTuple):
@@ -38,50 +44,54 @@ class Node(NamedTuple):
 
 def initial_status(operation: str) -> str:
     """Return a commit's status before any rewrite is known: a rebase makes no new work, and what is gone is none."""
-    return {"rebase": PROVISIONAL, "squash": PROVISIONAL, "gone": REWRITTEN}.get(operation, COUNTED)
+    return _INITIAL.get(operation, COUNTED)
 
 
 def replay(
-    nodes: Mapping[bytes, Node], rewrites: Iterable[RewriteFact], undone: Iterable[UndoneFact] = ()
+    nodes: Mapping[bytes, Node],
+    rewrites: Iterable[RewriteFact],
+    undone: Iterable[UndoneFact] = (),
+    lost: Container[bytes] = (),
 ) -> dict[bytes, CommitState]:
     """Return the status and credits of every commit of a component.
 
-    A commit's work lives in the newest commit made from it. A commit made from others counts if some work lives in it,
-    and has their credit in proportion to the lines they brought; an amend adds its own lines.
+    A commit's work lives in the newest commit made from it that is not lost, or in itself where all of them are. A
+    commit made from others counts if some work lives in it, and has their credit in proportion to the lines they
+    brought; an amend adds its own lines.
 
     Args:
         nodes: The known commits by oid.
         rewrites: Every rewrite between them; those that touch an unknown commit are passed over.
         undone: What was taken back of them.
+        lost: The commits to which nothing leads any more.
     """
-    sources: dict[bytes, list[RewriteFact]] = {oid: [] for oid in nodes}
-    for rewrite in sorted(rewrites, key=lambda r: (r.recorded_ns, r.old, r.new)):
-        if rewrite.old in nodes and rewrite.new in nodes and rewrite.old != rewrite.new:
-            sources[rewrite.new].append(rewrite)
+    sources = _sources(nodes, rewrites)
     gone = _taken_back(sources, undone)
-    for oid in gone:
-        sources[oid] = []
+    sources |= {oid: [] for oid in gone}
     credits = {oid: node.corrected or node.own for oid, node in nodes.items()}
     status = {oid: UNDONE if oid in gone else initial_status(node.operation) for oid, node in nodes.items()}
     made = {oid: (max((edge.recorded_ns for edge in edges), default=-1), oid) for oid, edges in sources.items()}
     heirs: dict[bytes, list[bytes]] = {}
-    placed: set[bytes] = set()
+    split: set[bytes] = set()
+    placed: dict[bytes, None] = {}
     for oid in _ordered(sources, made):
-        placed.add(oid)
+        placed[oid] = None
         known = [edge for edge in sources[oid] if edge.old in placed]
         edges = [edge for edge in known if status[edge.old] != PROVISIONAL]
         if known:
             status[oid] = COUNTED if edges else PROVISIONAL
         for edge in edges:
             heirs.setdefault(edge.old, []).append(oid)
+            if edge.operation == SPLIT:
+                split.add(oid)
         if edges and nodes[oid].corrected is None:
             credits[oid] = _inherited(edges, credits, nodes[oid])
-    home = {oid: max(news, key=made.__getitem__) for oid, news in heirs.items()}
+    home = _homes(reversed(placed), heirs, made, lost)
     inheriting = {new for news in heirs.values() for new in news}
-    alive = {_final(oid, home) for oid in nodes if oid not in inheriting}
+    alive = {home[oid] for oid in nodes if oid not in inheriting or oid in split}
     for oid in nodes:
-        if status[oid] == COUNTED and oid not in alive:
-            status[oid] = REWRITTEN
+        if status[oid] == COUNTED:
+            status[oid] = REWRITTEN if oid not in alive else ABANDONED if oid in lost else COUNTED
     return {oid: CommitState(status[oid], credits[oid]) for oid in nodes}
 
 
@@ -112,10 +122,27 @@ def _origins(oid: bytes, sources: Mapping[bytes, list[RewriteFact]]) -> set[byte
     return found
 
 
-def _final(oid: bytes, home: Mapping[bytes, bytes]) -> bytes:
-    while oid in home:
-        oid = home[oid]
-    return oid
+def _sources(nodes: Iterable[bytes], rewrites: Iterable[RewriteFact]) -> dict[bytes, list[RewriteFact]]:
+    sources: dict[bytes, list[RewriteFact]] = {oid: [] for oid in nodes}
+    for rewrite in sorted(rewrites, key=lambda r: (r.recorded_ns, r.old, r.new)):
+        if rewrite.old in sources and rewrite.new in sources and rewrite.old != rewrite.new:
+            sources[rewrite.new].append(rewrite)
+    return sources
+
+
+def _homes(
+    newest_first: Iterable[bytes],
+    heirs: Mapping[bytes, list[bytes]],
+    made: Mapping[bytes, tuple[int, bytes]],
+    lost: Container[bytes],
+) -> dict[bytes, bytes]:
+    """Return in which commit the work of each one lives."""
+    home: dict[bytes, bytes] = {}
+    for oid in newest_first:
+        finals = [home[heir] for heir in sorted(heirs.get(oid, ()), key=made.__getitem__, reverse=True)]
+        living = [final for final in finals if final not in lost]
+        home[oid] = living[0] if living else finals[0] if finals and oid in lost else oid
+    return home
 
 
 def _ordered(sources: Mapping[bytes, list[RewriteFact]], made: Mapping[bytes, tuple[int, bytes]]) -> Iterator[bytes]:

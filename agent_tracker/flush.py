@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, suppress
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker import settled
+from agent_tracker.abandon import Losses, find_losses
 from agent_tracker.apply import Applied, apply
 from agent_tracker.config import read_settings
 from agent_tracker.errors import SpoolError, StoreError
 from agent_tracker.files import read_text, replace_file
-from agent_tracker.gather import Sighted, gather
+from agent_tracker.gather import Arrived, Past, Sighted, gather
 from agent_tracker.git import find_root
+from agent_tracker.lines import squash_line
 from agent_tracker.locking import LockTimeoutError, locked
+from agent_tracker.observe import LOOK_AGAIN_S, Refs, look_at_branches, read_reflogs, remember_branches
 from agent_tracker.paths import RepositoryPaths, UserPaths
 from agent_tracker.records import (
+    COUNTED,
     AgentFact,
     CreditFact,
     Fact,
@@ -29,16 +34,17 @@ from agent_tracker.records import (
     ReflogPosition,
     SeenCommit,
     SeenRewrite,
+    SeenSquash,
     StateFact,
 )
-from agent_tracker.reflog import Undone, position_of, read_entries
 from agent_tracker.registry import read_agents, write_agents
-from agent_tracker.repository import Repository, head_oid, worktrees
-from agent_tracker.spool import Segment, ensure_directory, mark_applied, read_segment, seal, segments, set_aside
+from agent_tracker.repository import Repository, worktrees
+from agent_tracker.spool import Segment, append, ensure_directory, mark_applied, read_segment, seal, segments, set_aside
 from agent_tracker.store import Location, Store, locate
+from agent_tracker.tracing import Known
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from agent_tracker.records import Agent
     from agent_tracker.tables import Snapshot
@@ -59,7 +65,8 @@ ROOT_TIMEOUT_S = 3.0
 KEEP_SEGMENTS_S = 7 * 24 * 3600
 NOTHING = Applied(0, 0, 0, 0, (), ())
 USER_KINDS = (AgentFact, StateFact)
-REPOSITORY_KINDS = (SeenCommit, SeenRewrite, CreditFact)
+REPOSITORY_KINDS = (SeenCommit, SeenRewrite, SeenSquash, CreditFact)
+MAX_OTHERS = 1000
 
 
 class Context(NamedTuple):
@@ -112,6 +119,8 @@ class _Plan(NamedTuple):
     missing: list[AgentFact | StateFact]
     project: ProjectFact | None
     done: list[Segment]
+    since: dict[bytes, int | None]
+    refs: Refs | None
 
 
 def open_store(context: Context) -> tuple[Store, Location]:
@@ -159,6 +168,9 @@ def flush(repository: Repository | None, context: Context) -> FlushReport:
             with store.snapshot() as snapshot:
                 _write_registry(context, snapshot.agents() if snapshot else [])
         if repository:
+            if plan.refs:
+                remember_branches(repository, plan.refs)
+            _keep_squashes(repository, plan)
             _remember(context, repository, store, before)
     files = tuple(pending.rejected_file for pending in plan.pending if pending.rejected)
     rejected = sum(pending.rejected for pending in plan.pending)
@@ -226,7 +238,7 @@ def _lock(stack: ExitStack, directory: str, timeout_s: float) -> None:
 
 def _is_needed(plan: _Plan, store: Store) -> bool:
     is_new = plan.project is not None and not store.exists()
-    return bool(plan.pending or plan.positions or plan.facts or plan.missing) or is_new
+    return bool(plan.pending or plan.positions or plan.facts or plan.missing or plan.since) or is_new
 
 
 def _plan(store: Store, spools: list[_Spool], repository: Repository | None, context: Context) -> _Plan:
@@ -237,18 +249,23 @@ def _plan(store: Store, spools: list[_Spool], repository: Repository | None, con
         waiting = [pair for pair in found if not snapshot or snapshot.applied_size(pair[1].name) != pair[1].size]
         pending = [_read(spool, segment) for spool, segment in waiting]
         sighted = [said for each in pending for said in each.sighted]
-        positions: dict[str, ReflogPosition] = {}
-        if repository:
-            positions = _read_reflogs(snapshot, repository, project_id, context, sighted)
-        marks = _known_marks(snapshot, sighted)
         missing = _missing_agents(snapshot, context)
-    done = [segment for pair in found if pair not in waiting for segment in pair[1:]]
-    if not repository:
-        return _Plan(pending, {}, gather("", "", sighted, known=marks.get), missing, None, done)
-    facts = gather(repository.common_dir, project_id, sighted, known=marks.get)
+        done = [segment for pair in found if pair not in waiting for segment in pair[1:]]
+        if not repository:
+            return _Plan(pending, {}, gather("", "", sighted, Past(_known_marks(None))), missing, None, done, {}, None)
+        said, positions = read_reflogs(snapshot, repository, project_id, now_ns=context.now_ns)
+        sighted += said
+        others = _others(snapshot, project_id)
+        refs = look_at_branches(repository, now=context.now)
+        sighted += [Sighted(Arrived(oid), context.now_ns + len(sighted) + i) for i, oid in enumerate(refs.arrived)]
+        losses = Losses([], {})
+        if refs.is_new and snapshot:
+            losses = find_losses(snapshot, repository.common_dir, project_id, now_ns=context.now_ns)
+        past = Past(_known_marks(snapshot), others, refs.trunk)
+        facts = gather(repository.common_dir, project_id, sighted, past)
     path = os.fsencode(repository.main_path)
     project = ProjectFact(project_id, path, root, context.now)
-    return _Plan(pending, positions, facts, missing, project, done)
+    return _Plan(pending, positions, [*facts, *losses.facts], missing, project, done, losses.since, refs)
 
 
 def _missing_agents(snapshot: Snapshot | None, context: Context) -> list[AgentFact | StateFact]:
@@ -269,61 +286,20 @@ def _read(spool: _Spool, segment: Segment) -> _Pending:
     return _Pending(segment, sighted, len(rejected), set_aside(segment, rejected) if rejected else "")
 
 
-def _read_reflogs(
-    snapshot: Snapshot | None, repository: Repository, project: str, context: Context, sighted: list[Sighted]
-) -> dict[str, ReflogPosition]:
-    """Append what the worktrees' HEAD reflogs say, and return the positions that moved, by project and worktree."""
-    baseline = _baseline(repository)
-    moved = {}
-    for name, git_dir in worktrees(repository.common_dir):
-        key = f"{project} {name}"
-        stored = snapshot.reflog_position(key) if snapshot else None
-        start = stored or (baseline.get(name) if baseline is not None else position_of(git_dir))
-        head = head_oid(git_dir, repository.common_dir)
-        entries, position = read_entries(git_dir, start, head=head)
-        sighted += [Sighted(entry, context.now_ns + len(sighted) + i) for i, entry in enumerate(entries)]
-        if position != stored:
-            moved[key] = position
-    return moved
+def _known_marks(snapshot: Snapshot | None) -> Callable[[bytes], Marks | None]:
+    def known(oid: bytes) -> Marks | None:
+        commit = snapshot.commit(oid) if snapshot else None
+        return snapshot.marks(commit.marks) if snapshot and commit else None
 
-
-def _baseline(repository: Repository) -> dict[str, ReflogPosition] | None:
-    """Return where the reflogs stood at installation; None where that was not recorded, and only the future counts.
-
-    A worktree that is not in it was made later: all of its reflog counts.
-    """
-    path = RepositoryPaths(repository.common_dir).baseline
-    if not os.path.exists(path):
-        return None
-    positions = {}
-    for line in read_text(path).split("\n"):
-        name, _, rest = line.partition("\t")
-        offset, _, rest = rest.partition("\t")
-        oid, _, at = rest.partition("\t")
-        if offset.isascii() and offset.isdigit():
-            last_at = int(at) if at.isascii() and at.isdigit() else 0
-            positions[name] = ReflogPosition(int(offset[:18]), "" if oid == "-" else oid, min(last_at, 1 << 40))
-    return positions
-
-
-def _known_marks(snapshot: Snapshot | None, sighted: list[Sighted]) -> dict[bytes, Marks]:
-    """Return the stored marks of those commits that are mentioned and stored."""
-    known: dict[bytes, Marks] = {}
-    if snapshot:
-        for said, _ in sighted:
-            for oid in _oids(said):
-                commit = snapshot.commit(oid)
-                if commit is not None:
-                    known[oid] = snapshot.marks(commit.marks)
     return known
 
 
-def _oids(said: object) -> tuple[bytes, ...]:
-    if isinstance(said, SeenCommit):
-        return (said.oid,)
-    if isinstance(said, (*USER_KINDS, CreditFact, Undone)):
-        return ()
-    return (said.old, said.new)  # type: ignore[attr-defined]  # a rewrite or a reflog entry
+def _others(snapshot: Snapshot | None, project: str) -> list[Known]:
+    """Return the stored commits of a project and its clones that others may have been made of, the newest first."""
+    if snapshot is None:
+        return []
+    recent = islice(snapshot.commits(snapshot.joined_projects(project)), MAX_OTHERS)
+    return [Known(c.oid, c.credits[0][0], is_counted=c.status == COUNTED) for c in recent if c.operation != "gone"]
 
 
 def find_project(repository: Repository) -> str:
@@ -381,11 +357,22 @@ def _apply(store: Store, plan: _Plan, context: Context) -> Applied:
             writer.put_applied_size(pending.segment.name, pending.segment.size)
         for worktree, position in plan.positions.items():
             writer.put_reflog_position(worktree, position)
+        for oid, at in plan.since.items():
+            writer.put_lost_since(oid, at)
         for segment in _old(plan.done, context):
             writer.forget_segment(segment.name)
     for segment in _old(plan.done, context):
         _delete(segment)
     return applied
+
+
+def _keep_squashes(repository: Repository, plan: _Plan) -> None:
+    """Say again what is being squashed, for the next flush, while git waits for the commit."""
+    if any(os.path.exists(os.path.join(git_dir, "SQUASH_MSG")) for _, git_dir in worktrees(repository.common_dir)):
+        for pending in plan.pending:
+            for said, _ in pending.sighted:
+                if isinstance(said, SeenSquash):
+                    append(RepositoryPaths(repository.common_dir).spool_dir, squash_line(said))
 
 
 def _old(done: list[Segment], context: Context) -> list[Segment]:
@@ -406,7 +393,8 @@ def _remember(context: Context, repository: Repository, store: Store, before: st
     if _without_database(before) != _without_database(after):
         return
     try:
-        replace_file(os.path.join(RepositoryPaths(repository.common_dir).spool_dir, settled.FILE), after)
+        due = context.now + LOOK_AGAIN_S
+        replace_file(os.path.join(RepositoryPaths(repository.common_dir).spool_dir, settled.FILE), f"{due}\n{after}")
     except OSError:
         return
 

@@ -81,7 +81,7 @@ def run_here(*, as_json: bool, is_quiet: bool) -> int:
     """
     paths = user_paths(os.environ)
     repository = find_repository(os.getcwd(), os.environ)
-    if is_settled(paths, os.environ, repository):
+    if is_settled(paths, os.environ, repository, now=int(time.time())):
         _print_nothing(as_json=as_json, is_quiet=is_quiet)
         return 0
     from agent_tracker.flush import Context, flush  # noqa: PLC0415 -- not needed where nothing is to do

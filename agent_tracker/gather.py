@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.errors import GitError
-from agent_tracker.git import CommitObject, changed_lines, read_commits
+from agent_tracker.git import CommitObject, changed_lines, list_commits, read_commits
 from agent_tracker.records import (
     AgentFact,
     CommitFact,
@@ -18,21 +18,27 @@ from agent_tracker.records import (
     RewriteFact,
     SeenCommit,
     SeenRewrite,
+    SeenSquash,
     SightingFact,
     StateFact,
     UndoneFact,
 )
-from agent_tracker.reflog import Entry, Undone
-from agent_tracker.registration import IDENTITY_TRAILERS
+from agent_tracker.reflog import Entry, Left, Moved, Undone
+from agent_tracker.registration import COPIED, IDENTITY_TRAILERS
+from agent_tracker.tracing import Clues, Known, Target, trace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from agent_tracker.records import Seen
+    from agent_tracker.reflog import Said
 
-__all__ = ["Sighted", "gather"]
+__all__ = ["Arrived", "Past", "Sighted", "gather"]
 
 DIFF_TIMEOUT_S = 5.0
+MAX_SCRIPTED = 50
+SCRIPTED_WITHIN_S = 120
+"""Commits that a script may make before it moves a ref to the last of them, and how long before."""
 MAX_TRAILERS = 20
 REBASED = frozenset({"rebase", "squash"})
 """The operations by which a rebase makes a commit of another."""
@@ -45,8 +51,14 @@ Rewrites = dict[tuple[bytes, bytes], tuple[str, int]]
 class Sighted(NamedTuple):
     """Something a spool or reflog said, and when it was recorded (Unix nanoseconds, in the order of saying)."""
 
-    said: Seen | Entry | Undone
+    said: Seen | Said | Arrived
     recorded_ns: int
+
+
+class Arrived(NamedTuple):
+    """A commit that came from elsewhere: it counts where it was made of work that was made here."""
+
+    oid: bytes
 
 
 class _Making(NamedTuple):
@@ -57,59 +69,153 @@ class _Making(NamedTuple):
     recorded_ns: int
 
 
-def gather(
-    common_dir: str, project: str, sighted: Iterable[Sighted], *, known: Callable[[bytes], Marks | None]
-) -> list[Fact]:
+class Past(NamedTuple):
+    """What is stored: the marks of a commit (None for one that is not), and what new ones may have been made of.
+
+    `others` are the newest first. `trunk` are the heads of what all work is to end up in, where that is known.
+    """
+
+    marks: Callable[[bytes], Marks | None]
+    others: Sequence[Known] = ()
+    trunk: Sequence[bytes] = ()
+
+
+def gather(common_dir: str, project: str, sighted: Iterable[Sighted], past: Past) -> list[Fact]:
     """Return the facts that `sighted` amounts to.
 
     Args:
         common_dir: The repository whose objects are read.
         project: The project's UUID.
         sighted: What the segments say in their order, then what the reflogs say.
-        known: The stored marks of a commit, None for one that is not stored.
+        past: What the store has.
 
     Raises:
         GitError: Git cannot be run.
     """
-    facts: list[Fact] = []
-    makings: dict[bytes, _Making] = {}
-    rewrites: Rewrites = {}
-    for said, recorded_ns in sighted:
-        match said:
-            case AgentFact() | StateFact() | CreditFact():
-                facts.append(said)
-            case SeenCommit():
-                operation = "rebase" if said.is_rebasing else "commit"
-                makings.setdefault(said.oid, _Making(operation, said, recorded_ns))
-            case Undone():
-                facts.append(UndoneFact(said.oid, said.back_to, recorded_ns))
-            case SeenRewrite():
-                rewrites.setdefault((said.old, said.new), (said.operation, recorded_ns))
-            case _:
-                _note_entry(makings, rewrites, said, recorded_ns)
-    for (old, new), (operation, recorded_ns) in rewrites.items():
+    said = _Sayings()
+    for each in sighted:
+        said.take(*each)
+    said.settle_merges()
+    said.settle_moves(common_dir, past.marks)
+    makings = said.makings
+    for (old, new), (operation, recorded_ns) in said.rewrites.items():
         makings.setdefault(new, _Making(operation, None, recorded_ns))
         makings.setdefault(old, _Making("earlier", None, recorded_ns))
-    stored = {oid: known(oid) for oid in makings}
+    stored = {oid: past.marks(oid) for oid in makings}
     objects = read_commits(common_dir, (oid for oid, marks in stored.items() if marks is None))
-    for oid, making in makings.items():
-        facts += _commit_facts(oid, making, stored[oid], objects.get(oid), project)
     present = {oid for oid in makings if stored[oid] is not None or oid in objects}
     operations = {oid: making.operation for oid, making in makings.items()}
-    settled = _settled_rewrites(rewrites, operations, objects)
-    facts += _rewrite_facts(common_dir, settled, operations, present)
-    return facts
+    bases = {left.base for left in said.lefts if left.is_rebase and left.followers is not None}
+    settled = _settled_rewrites(said.rewrites, operations, objects, bases)
+    rewrites = _rewrite_facts(common_dir, settled, operations, present)
+    traced = _traced(common_dir, said, objects, past, rewrites) if objects else []
+    sources = dict.fromkeys(fact.old for fact in traced if fact.old not in makings)
+    missing = [oid for oid in sources if past.marks(oid) is None]
+    objects |= read_commits(common_dir, missing)
+    makings |= {oid: _Making("earlier", None, traced[0].recorded_ns) for oid in missing if oid in objects}
+    made = {fact.new for fact in traced}
+    for oid, making in makings.items():
+        if making.operation != "arrived" or oid in made:
+            said.facts += _commit_facts(oid, making, stored.get(oid), objects.get(oid), project)
+    return [*said.facts, *rewrites, *traced]
 
 
-def _note_entry(makings: dict[bytes, _Making], rewrites: Rewrites, entry: Entry, recorded_ns: int) -> None:
-    """Add what a reflog entry says: how a commit came to be, which a hook cannot know, and what it amended."""
-    met = makings.get(entry.new)
-    if met is None:
-        makings[entry.new] = _Making(entry.operation, None, recorded_ns)
-    elif met.seen is not None:
-        makings[entry.new] = met._replace(operation=entry.operation)
-    if entry.operation == "amend":
-        rewrites.setdefault((entry.old, entry.new), ("amend", recorded_ns))
+class _Sayings:
+    """What spools and reflogs say, put together by commit."""
+
+    def __init__(self) -> None:
+        self.facts: list[Fact] = []
+        self.makings: dict[bytes, _Making] = {}
+        self.rewrites: Rewrites = {}
+        self.lefts: list[Left] = []
+        self.squashes: list[tuple[bytes, ...]] = []
+        self._merges: dict[bytes, SeenCommit] = {}
+        self._moves: list[tuple[Moved, int]] = []
+
+    def take(self, said: Seen | Said | Arrived, recorded_ns: int) -> None:  # noqa: C901 -- one for each kind
+        """Take in the next saying."""
+        match said:
+            case AgentFact() | StateFact() | CreditFact():
+                self.facts.append(said)
+            case SeenCommit(during="merge"):
+                self._merges.setdefault(said.oid, said)
+            case SeenCommit():
+                self.makings.setdefault(said.oid, _Making(said.during or "commit", said, recorded_ns))
+            case SeenSquash():
+                self.squashes.append(said.oids)
+            case SeenRewrite():
+                self.rewrites.setdefault((said.old, said.new), (said.operation, recorded_ns))
+            case Undone():
+                self.facts.append(UndoneFact(said.oid, said.back_to, recorded_ns))
+            case Left():
+                self.lefts.append(said)
+            case Moved():
+                self._moves.append((said, recorded_ns))
+            case Arrived():
+                self.makings.setdefault(said.oid, _Making("arrived", None, recorded_ns))
+            case Entry():
+                self._take_entry(said, recorded_ns)
+
+    def _take_entry(self, entry: Entry, recorded_ns: int) -> None:
+        """Add what an entry says: how a commit came to be, which a hook cannot know, and what it amended."""
+        met = self.makings.get(entry.new)
+        if met is None:
+            self.makings[entry.new] = _Making(entry.operation, None, recorded_ns)
+        elif met.seen is not None:
+            self.makings[entry.new] = met._replace(operation=entry.operation)
+        if entry.operation == "amend":
+            self.rewrites.setdefault((entry.old, entry.new), ("amend", recorded_ns))
+
+    def settle_merges(self) -> None:
+        """Give a merge to who made it: the hook runs after a fast-forward too, which makes no commit."""
+        for oid, seen in self._merges.items():
+            making = self.makings.get(oid)
+            if making is not None and making.seen is None and making.operation == "merge":
+                self.makings[oid] = making._replace(seen=seen)
+
+    def settle_moves(self, common_dir: str, known: Callable[[bytes], Marks | None]) -> None:
+        """Take in the commits that a script made: by whoever moved the ref, just before that."""
+        for move, recorded_ns in self._moves:
+            making = self.makings.get(move.new)
+            if (making and making.operation != "arrived") or known(move.new) is not None:
+                continue
+            is_first = not any(move.old)
+            but = [] if is_first else [move.old]
+            oids = list_commits(common_dir, [move.new], but=but, limit=1 if is_first else MAX_SCRIPTED)
+            for oid, found in read_commits(common_dir, reversed(oids)).items():
+                met = self.makings.get(oid)
+                is_met = met is not None and met.operation != "arrived"
+                if (
+                    not is_met
+                    and found.committer == move.who
+                    and abs(found.committed_at - move.at) <= SCRIPTED_WITHIN_S
+                ):
+                    self.makings[oid] = _Making("commit", None, recorded_ns)
+
+
+def _traced(
+    common_dir: str,
+    said: _Sayings,
+    objects: dict[bytes, CommitObject],
+    past: Past,
+    rewrites: list[RewriteFact],
+) -> list[RewriteFact]:
+    """Return the rewrites that nobody told of, by what the commits have in common with earlier ones."""
+    told = {fact.new for fact in rewrites}
+    settled = {fact.old for fact in rewrites} | {fact.oid for fact in said.facts if isinstance(fact, UndoneFact)}
+    # A commit that was amended in a rebase is on its way from what the rebase took to what it made of it.
+    rebased = {fact.new for fact in rewrites if fact.operation == "rebase"}
+    passing = {fact.old for fact in rewrites if fact.operation == "amend" and fact.new in rebased}
+    targets, new = [], []
+    for oid, making in said.makings.items():
+        if oid in objects and making.operation not in {"earlier", "gone"}:
+            who = making.seen.resolved if making.seen else ""
+            if making.operation != "arrived":
+                new.append(Known(oid, who, is_counted=oid not in settled))
+            if oid not in told and oid not in passing:
+                targets.append(Target(oid, making.operation, making.recorded_ns, who))
+    known = [each._replace(is_counted=False) if each.oid in settled else each for each in past.others]
+    return trace(common_dir, targets, [*new, *known], Clues(said.lefts, said.squashes, past.trunk), objects)
 
 
 def _commit_facts(
@@ -127,6 +233,8 @@ def _commit_facts(
         return [CommitFact(oid, project, "gone", marks, recorded_at, recorded_at, "")]
     subject = found.message.lstrip("\n").partition("\n")[0].strip()
     marks += _object_marks(found)
+    if making.operation == "cherry-pick":
+        marks += ((COPIED, "1"),)
     return [CommitFact(oid, project, making.operation, marks, found.committed_at, recorded_at, subject)]
 
 
@@ -155,16 +263,21 @@ def _clean(text: str) -> str:
     return text.replace("\0", "")[:300]
 
 
-def _settled_rewrites(rewrites: Rewrites, operations: dict[bytes, str], objects: dict[bytes, CommitObject]) -> Rewrites:
+def _settled_rewrites(
+    rewrites: Rewrites, operations: dict[bytes, str], objects: dict[bytes, CommitObject], bases: set[bytes]
+) -> Rewrites:
     """Return the rewrites with those put right that a rebase tells of a commit made while it was stopped.
 
     Git says then that the commit at which it stopped became the last one made there. Where its copy lies below that
-    one, the copy is what it became, and the commits above are new work.
+    one, the copy is what it became, and the commits above are new work. Of a commit that was skipped before there was
+    any other, git says that it became the one at which the rebase began: it became nothing.
     """
     taken = {new for (_, new), (operation, _) in rewrites.items() if operation == "rebase"}
     amended = {new: old for (old, new), (operation, _) in rewrites.items() if operation == "amend"}
     settled: Rewrites = {}
     for (old, new), how in rewrites.items():
+        if how[0] == "rebase" and new in bases:
+            continue
         below = new
         while how[0] == "rebase" and below != old and operations.get(below) == "commit" and below in objects:
             below = objects[below].parents[0] if objects[below].parents else b""
@@ -184,8 +297,8 @@ def _rewrite_facts(
     for pair in possible:
         told.setdefault(pair[1], []).append(pair)
     # A rebase that skips a commit says that it became the one before; only a squash or fixup has several sources.
-    rebased = (pair for new, pairs in told.items() if operations[new] == "rebase" for pair in pairs[1:])
-    skipped = {pair for pair in rebased if possible[pair][0] == "rebase"}
+    picked = (pairs for new, pairs in told.items() if operations[new] == "rebase")
+    skipped = {pair for pairs in picked for pair in [p for p in pairs if possible[p][0] == "rebase"][1:]}
     shared = [
         pair
         for pair, (operation, _) in possible.items()

@@ -19,7 +19,11 @@ __all__ = [
     "changed_lines",
     "config_get",
     "config_set",
+    "find_missing",
     "find_root",
+    "head_reflog",
+    "list_commits",
+    "list_refs",
     "read_commits",
     "resolve_commit",
     "run",
@@ -35,6 +39,7 @@ class CommitObject(NamedTuple):
     parents: tuple[bytes, ...]
     author: str
     committer: str
+    authored_at: int
     committed_at: int
     message: str
 
@@ -132,6 +137,83 @@ def find_root(git_dir: str, common_dir: str, *, timeout_s: float) -> str:
     return min(out.decode().split(), default="-")
 
 
+def head_reflog(git_dir: str) -> bytes:
+    """Return HEAD's reflog of a worktree as git's files have it, for repositories that keep it in a table.
+
+    A table does not show what an entry moved HEAD from: each is taken to go on from the one before it.
+
+    Source: git-log(1), --walk-reflogs.
+    """
+    argv = [f"--git-dir={git_dir}", "log", "--walk-reflogs", "--no-show-signature", "--date=raw", "-z"]
+    try:
+        out = run([*argv, "--format=%H%x1f%gn <%ge>%x1f%gd%x1f%gs", "HEAD"], cwd=git_dir)
+    except GitError:
+        return b""
+    lines = []
+    old = b""
+    for record in reversed(out.split(b"\0")):
+        new, _, rest = record.partition(b"\x1f")
+        who, _, rest = rest.partition(b"\x1f")
+        selector, _, message = rest.partition(b"\x1f")
+        if new:
+            when = selector.partition(b"{")[2].rstrip(b"}")
+            lines.append(b"%s %s %s %s\t%s\n" % (old or b"0" * len(new), new, who, when, message.replace(b"\n", b" ")))
+            old = new
+    return b"".join(lines)
+
+
+def list_commits(
+    common_dir: str, tips: Sequence[bytes], *, but: Sequence[bytes] = (), options: Sequence[str] = (), limit: int
+) -> dict[bytes, tuple[bytes, ...]]:
+    """Return the commits that `tips` descend from and `but` do not, newest first, each with its parents.
+
+    Tips that git does not have are passed over; where git fails, for want of an object say, nothing is returned.
+
+    Args:
+        common_dir: The repository.
+        tips: Where to begin.
+        but: Where to end.
+        options: More of git rev-list's, behind the tips.
+        limit: At most so many.
+
+    Source: git-rev-list(1).
+    """
+    if not tips and not options:
+        return {}
+    lines = [oid.hex() for oid in tips] + [f"^{oid.hex()}" for oid in but]
+    argv = ["rev-list", "--parents", "--ignore-missing", f"--max-count={limit}", "--stdin", *options]
+    try:
+        out = run([f"--git-dir={common_dir}", *argv], cwd=common_dir, stdin="\n".join([*lines, ""]).encode())
+    except GitError:
+        return {}
+    rows = ([bytes.fromhex(word) for word in line.split()] for line in out.decode().splitlines())
+    return {oid: tuple(parents) for oid, *parents in rows}
+
+
+def list_refs(common_dir: str, *prefixes: str) -> dict[str, bytes]:
+    """Return the oid of each ref under the prefixes, by its name; of a tag, the commit.
+
+    Raises:
+        GitError: Git cannot be run.
+    """
+    out = run(
+        [f"--git-dir={common_dir}", "for-each-ref", "--format=%(objectname) %(refname)", *prefixes], cwd=common_dir
+    )
+    rows = (line.partition(b" ") for line in out.splitlines())
+    return {os.fsdecode(name): bytes.fromhex(oid.decode()) for oid, _, name in rows}
+
+
+def find_missing(common_dir: str, oids: Sequence[bytes]) -> set[bytes]:
+    """Return those of the objects that git does not have.
+
+    Raises:
+        GitError: Git cannot be run.
+    """
+    questions = b"".join(b"%s\n" % oid.hex().encode() for oid in oids)
+    out = run([f"--git-dir={common_dir}", "cat-file", "--batch-check"], cwd=common_dir, stdin=questions)
+    return {bytes.fromhex(line.split()[0].decode()) for line in out.splitlines() if line.endswith(b" missing")}
+
+
 def read_commits(common_dir: str, oids: Iterable[bytes]) -> dict[bytes, CommitObject]:
     """Return the commit objects of `oids`; those that git no longer has are left out.
 
@@ -225,6 +307,7 @@ def _parse_commit(body: bytes) -> CommitObject:
         tuple(parents),
         _decode(people[b"author"][0], encoding),
         _decode(people[b"committer"][0], encoding),
+        people[b"author"][1],
         people[b"committer"][1],
         _decode(message, encoding),
     )

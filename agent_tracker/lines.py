@@ -18,6 +18,7 @@ from agent_tracker.records import (
     Seen,
     SeenCommit,
     SeenRewrite,
+    SeenSquash,
     StateFact,
 )
 
@@ -32,6 +33,7 @@ __all__ = [
     "format_line",
     "parse_line",
     "parse_oid",
+    "squash_line",
     "state_line",
 ]
 
@@ -39,6 +41,7 @@ LINE_VERSION = "1"
 MAX_FIELD = 4096
 MAX_AGENT_ID = 100
 _OID_LENGTHS = (40, 64)
+_DURING = frozenset({"rebase", "am", "merge"})
 
 
 def format_line(*fields: str) -> bytes:
@@ -102,9 +105,14 @@ def _parse_commit(fields: list[str]) -> SeenCommit:
         if not mark or not name.isidentifier():
             raise ValueError(f"not NAME=value: {field[:40]!r}")
         variables.append((name, _limited(value)))
-    return SeenCommit(
-        parse_oid(fields[0]), _limited(fields[1]), _limited(fields[2]), fields[3] == "rebase", tuple(variables)
-    )
+    during = fields[3] if fields[3] in _DURING else ""
+    return SeenCommit(parse_oid(fields[0]), _limited(fields[1]), _limited(fields[2]), during, tuple(variables))
+
+
+def _parse_squash(fields: list[str]) -> SeenSquash:
+    if not fields:
+        raise ValueError("of nothing")
+    return SeenSquash(tuple(map(parse_oid, fields)))
 
 
 def _parse_rewrite(fields: list[str]) -> SeenRewrite:
@@ -158,6 +166,7 @@ def _time(text: str) -> int:
 _PARSERS: dict[str, Callable[[list[str]], Seen]] = {
     "commit": _parse_commit,
     "rewrite": _parse_rewrite,
+    "squash": _parse_squash,
     "agent": _parse_agent,
     "state": _parse_state,
     "credit": _parse_credit,
@@ -180,8 +189,12 @@ def credit_line(fact: CreditFact) -> bytes:
     return format_line("credit", fact.oid.hex(), str(fact.recorded_ns), fact.why, *shares)
 
 
+def squash_line(seen: SeenSquash) -> bytes:
+    """Return the spool line of a squash of which nothing was made yet."""
+    return format_line("squash", *(oid.hex() for oid in seen.oids))
+
+
 def commit_line(seen: SeenCommit) -> bytes:
     """Return the spool line of a commit that the shell could not write itself."""
     variables = (f"{name}={value[:MAX_FIELD]}" for name, value in seen.variables)
-    flags = "rebase" if seen.is_rebasing else ""
-    return format_line("commit", seen.oid.hex(), seen.resolved, seen.use, flags, *variables)
+    return format_line("commit", seen.oid.hex(), seen.resolved, seen.use, seen.during, *variables)

@@ -13,6 +13,7 @@ import struct
 
 from agent_tracker.errors import RecordError
 from agent_tracker.records import (
+    ABANDONED,
     COUNTED,
     MICRO,
     OPERATIONS,
@@ -23,6 +24,7 @@ from agent_tracker.records import (
     AgentFact,
     CreditFact,
     Credits,
+    LossFact,
     Marks,
     ProjectFact,
     RewriteFact,
@@ -48,7 +50,7 @@ __all__ = [
 ]
 
 VERSION = 1
-STATUSES = (COUNTED, REWRITTEN, PROVISIONAL, UNDONE)
+STATUSES = (COUNTED, REWRITTEN, PROVISIONAL, UNDONE, ABANDONED)
 NOBODY, PERSON, FIRST_AGENT = 0, 1, 2
 """Numbers that stand for UNCLAIMED and HUMAN in packed credits, and the first that stands for an agent."""
 
@@ -64,6 +66,7 @@ _AGENT_EVENT = struct.Struct("<BQ")
 _CREDIT_EVENT = struct.Struct("<BQ")
 _SIGHTING_EVENT = struct.Struct("<BQ")
 _UNDONE_EVENT = struct.Struct("<BQB")
+_LOSS_EVENT = struct.Struct("<BB")
 _PROJECT = struct.Struct("<BQB")
 _LONG_OID, _LONG_OID_BYTES = 0x80, 32
 _MAX_SHORT = 0xFFFF
@@ -200,13 +203,13 @@ def unpack_project(value: bytes) -> ProjectFact:
     return ProjectFact(project.decode(), path, value[_PROJECT.size : end], recorded_at)
 
 
-EventFact = RewriteFact | StateFact | CreditFact | AgentFact | SightingFact | UndoneFact
+EventFact = RewriteFact | StateFact | CreditFact | AgentFact | SightingFact | UndoneFact | LossFact
 
 
-def event_key(fact: EventFact) -> bytes:
+def event_key(fact: EventFact) -> bytes:  # noqa: PLR0911 -- one for each kind
     """Return an event's deterministic id, which is its key: a letter for the kind, then what it is about.
 
-    `w` old new · `s` agent, when · `c` oid, when · `a` agent · `h` oid · `u` oid, back to.
+    `w` old new · `s` agent, when · `c` oid, when · `a` agent · `h` oid · `u` oid, back to · `l` oid, when.
     """
     match fact:
         case RewriteFact():
@@ -221,9 +224,11 @@ def event_key(fact: EventFact) -> bytes:
             return b"h" + fact.oid
         case UndoneFact():
             return b"u" + fact.oid + fact.back_to
+        case LossFact():
+            return b"l" + fact.oid + fact.recorded_ns.to_bytes(8, "big")
 
 
-def pack_event(fact: EventFact) -> bytes:
+def pack_event(fact: EventFact) -> bytes:  # noqa: PLR0911 -- one for each kind
     """Return an event's value: what its key does not say."""
     match fact:
         case RewriteFact():
@@ -238,11 +243,13 @@ def pack_event(fact: EventFact) -> bytes:
             return _AGENT_EVENT.pack(VERSION, fact.recorded_at) + strings
         case UndoneFact():
             return _UNDONE_EVENT.pack(VERSION, fact.recorded_ns, len(fact.oid))
+        case LossFact():
+            return _LOSS_EVENT.pack(VERSION, fact.is_lost)
         case SightingFact():
             return _SIGHTING_EVENT.pack(VERSION, fact.recorded_at) + pack_marks(fact.marks)
 
 
-def unpack_event(key: bytes, value: bytes) -> EventFact:
+def unpack_event(key: bytes, value: bytes) -> EventFact:  # noqa: PLR0911 -- one for each kind
     """Undo `pack_event` and `event_key`."""
     _check_version(value[0], "an event")
     kind, about = key[:1], key[1:]
@@ -266,4 +273,6 @@ def unpack_event(key: bytes, value: bytes) -> EventFact:
     if kind == b"u":
         _, recorded_ns, length = _UNDONE_EVENT.unpack_from(value)
         return UndoneFact(about[:length], about[length:], recorded_ns)
+    if kind == b"l":
+        return LossFact(about[:-8], bool(_LOSS_EVENT.unpack_from(value)[1]), int.from_bytes(about[-8:], "big"))
     raise RecordError(f"an event of unknown kind {kind!r}", "upgrade agent-tracker")

@@ -78,6 +78,11 @@ class RepositoryPaths:
         return os.path.join(self.spool_dir, "reflog")
 
     @property
+    def refs(self) -> str:
+        """What the branches looked like when they were last gone through."""
+        return os.path.join(self.spool_dir, "refs")
+
+    @property
     def policy(self) -> str:
         """The repository's policy, mirrored from git's configuration for the shell."""
         return os.path.join(self.spool_dir, "policy")

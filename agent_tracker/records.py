@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 __all__ = [
+    "ABANDONED",
     "COUNTED",
     "HUMAN",
     "MICRO",
@@ -25,6 +26,7 @@ __all__ = [
     "CreditFact",
     "Credits",
     "Fact",
+    "LossFact",
     "Marks",
     "ProjectFact",
     "ReflogPosition",
@@ -32,6 +34,7 @@ __all__ = [
     "Seen",
     "SeenCommit",
     "SeenRewrite",
+    "SeenSquash",
     "SightingFact",
     "Standing",
     "StateFact",
@@ -121,6 +124,14 @@ class UndoneFact(NamedTuple):
     recorded_ns: int
 
 
+class LossFact(NamedTuple):
+    """Nothing has led to a commit for so long that its work is given up; or, not `is_lost`, something does again."""
+
+    oid: bytes
+    is_lost: bool
+    recorded_ns: int
+
+
 class SightingFact(NamedTuple):
     """A hook's word on a commit that had been found in a reflog before the hook wrote its line."""
 
@@ -138,16 +149,21 @@ class ProjectFact(NamedTuple):
     recorded_at: int
 
 
-Fact = CommitFact | RewriteFact | AgentFact | StateFact | CreditFact | SightingFact | UndoneFact | ProjectFact
+Fact = (
+    CommitFact | RewriteFact | AgentFact | StateFact | CreditFact | SightingFact | UndoneFact | LossFact | ProjectFact
+)
 
 
 class SeenCommit(NamedTuple):
-    """What post-commit wrote: only what that moment knew. Git is asked for the rest at flush."""
+    """What a hook wrote of a commit: only what that moment knew. Git is asked for the rest at flush.
+
+    `during` is empty, or what was under way: `rebase`, `am`, or `merge`, which may as well have made no commit at all.
+    """
 
     oid: bytes
     resolved: str
     use: str
-    is_rebasing: bool
+    during: str
     variables: Marks
 
 
@@ -159,7 +175,13 @@ class SeenRewrite(NamedTuple):
     operation: str
 
 
-Seen = SeenCommit | SeenRewrite | AgentFact | StateFact | CreditFact
+class SeenSquash(NamedTuple):
+    """What post-merge wrote of a `merge --squash`: the commits that a commit to come is made of."""
+
+    oids: tuple[bytes, ...]
+
+
+Seen = SeenCommit | SeenRewrite | SeenSquash | AgentFact | StateFact | CreditFact
 
 
 OPERATIONS = (
@@ -174,11 +196,13 @@ OPERATIONS = (
     "earlier",
     "gone",
     "squash",
+    "arrived",
 )
 """How a commit came to be, stored by position: append only.
 
 `earlier` is one older than the hooks, met in a rewrite. `gone` is one that a hook saw and git no longer has, if it ever
-had it: it never counts, but what was made from it has its credit. `squash` is a rebase's squash or fixup.
+had it: it never counts, but what was made from it has its credit. `squash` is a rebase's squash or fixup. `arrived` was
+made elsewhere, by a forge say, of work that was made here.
 """
 
 
@@ -193,7 +217,8 @@ COUNTED = "counted"
 REWRITTEN = "rewritten"
 PROVISIONAL = "provisional"
 UNDONE = "undone"
-"""A commit's status: it counts; its work lives on in another; a rebase made it and never said from what; taken back."""
+ABANDONED = "abandoned"
+"""A commit's status: it counts; its work lives on in another; a copy of nobody knows what; taken back; given up."""
 
 
 class Commit(NamedTuple):

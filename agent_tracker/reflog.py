@@ -11,14 +11,35 @@ import os
 from contextlib import suppress
 from typing import NamedTuple
 
+from agent_tracker.git import head_reflog
 from agent_tracker.lines import parse_oid
 from agent_tracker.records import ReflogPosition
+from agent_tracker.repository import worktrees
 
-__all__ = ["Entry", "Undone", "operation_of", "position_of", "read_entries", "reflog_path"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "Entry",
+    "Left",
+    "Moved",
+    "Said",
+    "Undone",
+    "operation_of",
+    "position_of",
+    "positions_now",
+    "read_branches",
+    "read_entries",
+    "reflog_path",
+]
 
 MAX_BYTES = 1 << 28
-LOOK_BACK_BYTES = 4096
-"""How much before a position is read again, to see that the file is still the one it was taken of."""
+LOOK_BACK_BYTES = 16384
+"""How much before a position is read again: to see that the file is still the one it was taken of, and for resets."""
+BRANCH_BYTES = 65536
+"""How much of a branch's reflog is read, from its end."""
+MAX_FOLLOWERS = 200
 _BY_COMMIT = {
     "": "commit",
     " (initial)": "initial",
@@ -29,6 +50,12 @@ _BY_COMMIT = {
 }
 _REBASE_STEPS = dict.fromkeys(("pick", "reword", "edit", "continue", "merge"), "rebase")
 _REBASE_STEPS |= {"squash": "squash", "fixup": "squash"}
+_GITS_OWN = frozenset(
+    {"am", "bisect", "branch", "checkout", "cherry-pick", "clone", "commit", "fetch", "merge", "pull"}
+)
+_GITS_OWN |= {"push", "rebase", "reset", "revert", "stash", "switch", "worktree", "Branch", "initial", "update"}
+_GITS_OWN |= {"storing", "forced-update", "fast-forward"}
+"""The first words of what git's own commands write."""
 
 
 class Entry(NamedTuple):
@@ -39,11 +66,39 @@ class Entry(NamedTuple):
     operation: str
 
 
+class Moved(NamedTuple):
+    """One entry that none of git's own commands writes: a script may have made a commit, or merely moved a ref.
+
+    `who` is `Name <mail>`; `at` is in Unix seconds.
+    """
+
+    old: bytes
+    new: bytes
+    who: str
+    at: int
+
+
+class Left(NamedTuple):
+    """HEAD went from `tip` to `base`, by a reset or at a rebase's start; what was left may be in what was made then.
+
+    `followers` are the commits made afterwards, in their order. Where a branch tells of a rebase they are not known
+    (None), and `base` is what it ended in.
+    """
+
+    tip: bytes
+    base: bytes
+    is_rebase: bool
+    followers: tuple[bytes, ...] | None
+
+
 class Undone(NamedTuple):
     """A commit that HEAD was moved away from: back to `back_to` by a reset, or by aborting the rebase that made it."""
 
     oid: bytes
     back_to: bytes
+
+
+Said = Entry | Moved | Left | Undone
 
 
 def reflog_path(git_dir: str) -> str:
@@ -68,9 +123,9 @@ def operation_of(message: str) -> str | None:
 
 
 def read_entries(
-    git_dir: str, position: ReflogPosition | None, *, head: str
-) -> tuple[list[Entry | Undone], ReflogPosition]:
-    """Return the commit-making entries behind `position`, oldest first, then what was taken back, and the new position.
+    git_dir: str, position: ReflogPosition | None, *, head: str, look_back_bytes: int = LOOK_BACK_BYTES
+) -> tuple[list[Said], ReflogPosition]:
+    """Return what the entries behind `position` say, oldest first, what was taken back last, and the new position.
 
     Git writes an entry before it moves the branch. One that is followed by another from the same old oid never took
     effect: git was killed in between, and nobody has that commit.
@@ -82,43 +137,144 @@ def read_entries(
         git_dir: The worktree's git directory.
         position: Where the last reading ended; None for the beginning.
         head: The oid that HEAD has now (hexadecimal), empty where it is not known.
+        look_back_bytes: How much before `position` is read again, for what the entries behind it refer to.
     """
-    before = max(position.offset - LOOK_BACK_BYTES, 0) if position else 0
-    data = _read(reflog_path(git_dir), before)
-    if position and before and not _is_at(data, position._replace(offset=LOOK_BACK_BYTES)):
+    before = max(position.offset - look_back_bytes, 0) if position else 0
+    data = _read_log(git_dir, before)
+    if position and before and not _is_at(data, position._replace(offset=look_back_bytes)):
         return read_entries(git_dir, position._replace(offset=0), head=head)
     end = data.rfind(b"\n") + 1
     start = _start(data, position._replace(offset=position.offset - before)) if position else 0
-    lines = data[start:end].split(b"\n")[:-1]
-    next_olds = [line.split(b" ", 1)[0].decode("ascii", "replace") for line in lines[1:]]
-    if lines and not _took_effect(lines[-1], head):
+    lines = data[:end].split(b"\n")[:-1]
+    first_new = data[:start].count(b"\n")
+    if len(lines) > first_new and not _took_effect(lines[-1], head):
         end -= len(lines.pop()) + 1
-    undone = _undone(lines)
-    pairs = zip(map(_parse, lines), [*next_olds, ""], strict=False)
+    if before and _aborts_what_began_before(lines, first_new):
+        return read_entries(git_dir, position, head=head, look_back_bytes=MAX_BYTES)
+    # A new worktree's HEAD comes from nowhere too, to a commit that was there.
+    made = (entry for entry in _made(lines, first_new) if isinstance(entry, Entry) or any(entry.old))
+    said = [*made, *_left(lines, first_new), *_undone(lines, first_new)]
+    return said, ReflogPosition(before + end, *_last_entry(data, end))
+
+
+def read_branches(common_dir: str, *, since: int, baseline: Mapping[str, ReflogPosition]) -> list[Said]:
+    """Return what the reflogs of the branches say that changed since a time (Unix seconds).
+
+    Args:
+        common_dir: The repository.
+        since: Entries of that second count.
+        baseline: The positions behind the entries that never count, by the branches' full names.
+
+    HEAD's reflogs say most of it too; not of commits that a script put on a branch that nobody has checked out, or that
+    were made in a worktree that is gone, or of a branch that was rebased from another.
+    """
+    said: list[Said] = []
+    for path in _changed_logs(os.path.join(common_dir, "logs", "refs", "heads"), since):
+        old = baseline.get(os.path.relpath(path, os.path.join(common_dir, "logs")))
+        data = _read(path, max(os.path.getsize(path) - BRANCH_BYTES, old.offset if old else 0))
+        lines = [line for line in data.split(b"\n")[:-1] if _entry_facts(line)[2] >= since]
+        said += [entry for entry in _made(lines, 0) if not isinstance(entry, Entry) or entry.operation != "rebase"]
+        said += [left for line in lines if (left := _rebased_branch(line))]
+    return said
+
+
+def _rebased_branch(line: bytes) -> Left | None:
+    old, new, _ = _entry_facts(line)
+    if not line.partition(b"\t")[2].startswith((b"rebase (finish): refs/", b"rebase finished: refs/")) or old == new:
+        return None
+    try:
+        return Left(parse_oid(old), parse_oid(new), is_rebase=True, followers=None)
+    except ValueError:
+        return None
+
+
+def _changed_logs(directory: str, since: int) -> list[str]:
+    found: list[str] = []
+    pending = [directory]
+    while pending:
+        with suppress(OSError), os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+                elif entry.is_file(follow_symlinks=False) and entry.stat().st_mtime >= since:
+                    found.append(entry.path)
+    return found
+
+
+def _made(lines: list[bytes], first_new: int) -> list[Entry | Moved]:
+    """Return the new entries that made a commit, or may have."""
+    new = lines[first_new:]
+    next_olds = [line.split(b" ", 1)[0].decode("ascii", "replace") for line in new[1:]]
+    pairs = zip(map(_parse, new), [*next_olds, ""], strict=False)
     # A root commit's entry begins with zeros, and so does that of the next root, on another branch.
-    entries = [entry for entry, next_old in pairs if entry and (entry.old.hex() != next_old or not any(entry.old))]
-    return [*entries, *undone], ReflogPosition(before + end, *_last_entry(data, end))
+    return [entry for entry, next_old in pairs if entry and (entry.old.hex() != next_old or not any(entry.old))]
 
 
-def _undone(lines: list[bytes]) -> list[Undone]:
+def _left(lines: list[bytes], first_new: int) -> list[Left]:
+    """Return where HEAD was moved from, by whatever may be followed by making the same work again."""
+    found: list[Left] = []
+    followers: list[bytes] = []
+    for index in range(len(lines) - 1, -1, -1):
+        line = lines[index]
+        old, new, _ = _entry_facts(line)
+        action = line.partition(b"\t")[2].partition(b":")[0]
+        is_rebase = action.startswith((b"rebase", b"pull")) and action.endswith(b"(start)")
+        if old != new and (is_rebase or (action == b"reset" and followers)):
+            with suppress(ValueError):
+                found.append(Left(parse_oid(old), parse_oid(new), is_rebase, tuple(followers[::-1][:MAX_FOLLOWERS])))
+        entry = _parse(line) if index >= first_new else None
+        if isinstance(entry, Entry):
+            followers.append(entry.new)
+    return found[::-1]
+
+
+def _aborts_what_began_before(lines: list[bytes], first_new: int) -> bool:
+    """Tell whether a rebase was aborted of which the lines do not have the start."""
+    for index, line in enumerate(lines):
+        action = line.partition(b"\t")[2].partition(b":")[0]
+        if action.endswith(b"(start)"):
+            return False
+        if action.endswith(b"(abort)") and index >= first_new:
+            return True
+    return False
+
+
+def _undone(lines: list[bytes], first_new: int) -> list[Undone]:
     """Return the commits that were taken back and that HEAD did not come back to."""
     found: dict[str, Undone] = {}
     rebased: list[str] = []
-    for line in lines:
+    trail: list[tuple[str, bool]] = []
+    for index, line in enumerate(lines):
         old, new, _ = _entry_facts(line)
         action = line.partition(b"\t")[2].partition(b":")[0]
         found.pop(new, None)
+        entry = _parse(line)
         if action.endswith(b"(start)"):
             rebased = []
         elif action.endswith(b"(abort)"):
-            found |= {oid: Undone(bytes.fromhex(oid), b"") for oid in rebased}
+            if index >= first_new:
+                found |= {oid: Undone(bytes.fromhex(oid), b"") for oid in rebased}
             rebased = []
-        elif action == b"reset" and old != new:
+        elif action == b"reset" and old != new and index >= first_new:
             with suppress(ValueError):
                 found[old] = Undone(parse_oid(old), parse_oid(new))
-        elif _parse(line):
+            # A copy that was taken back is no work thrown away: the work is where it was.
+            found |= {oid: Undone(bytes.fromhex(oid), b"") for oid in _copies_since(trail, new)}
+        elif isinstance(entry, Entry):
             rebased.append(new)
+        trail.append((new, isinstance(entry, Entry) and entry.operation == "cherry-pick"))
     return list(found.values())
+
+
+def _copies_since(trail: list[tuple[str, bool]], back_to: str) -> list[str]:
+    """Return the cherry-picks that HEAD went through since it was last at `back_to`."""
+    copies: list[str] = []
+    for oid, is_copy in reversed(trail):
+        if oid == back_to:
+            return copies
+        if is_copy:
+            copies.append(oid)
+    return []
 
 
 def _took_effect(line: bytes, head: str) -> bool:
@@ -127,11 +283,27 @@ def _took_effect(line: bytes, head: str) -> bool:
     return not head or len(fields) < 3 or fields[1].decode("ascii", "replace") == head  # noqa: PLR2004 -- old, new, who
 
 
+def positions_now(common_dir: str) -> dict[str, ReflogPosition]:
+    """Return the positions behind everything: of HEAD by the worktree's name, of branches by their full names."""
+    found = {name: position_of(git_dir) for name, git_dir in worktrees(common_dir)}
+    logs = os.path.join(common_dir, "logs")
+    for path in _changed_logs(os.path.join(logs, "refs", "heads"), 0):
+        data = _read(path, 0)
+        found[os.path.relpath(path, logs)] = ReflogPosition(len(data), *_last_entry(data, len(data)))
+    return found
+
+
 def position_of(git_dir: str) -> ReflogPosition:
     """Return the position behind everything that is in the reflog now."""
-    data = _read(reflog_path(git_dir), 0)
+    data = _read_log(git_dir, 0)
     end = data.rfind(b"\n") + 1
     return ReflogPosition(end, *_last_entry(data, end))
+
+
+def _read_log(git_dir: str, start: int) -> bytes:
+    if os.path.isdir(os.path.join(git_dir, "reftable")):
+        return head_reflog(git_dir)[start:]
+    return _read(reflog_path(git_dir), start)
 
 
 def _read(path: str, start: int) -> bytes:
@@ -177,13 +349,20 @@ def _entry_facts(line: bytes) -> tuple[str, str, int]:
     return fields[0].decode("ascii", "replace"), fields[1].decode("ascii", "replace"), int(fields[-2][:12])
 
 
-def _parse(line: bytes) -> Entry | None:
+def _parse(line: bytes) -> Entry | Moved | None:
     head, _, message = line.partition(b"\t")
     fields = head.split(b" ", 2)
-    operation = operation_of(message.decode("utf-8", "replace"))
-    if operation is None or len(fields) < 3:  # noqa: PLR2004 -- old, new, who and when
+    if len(fields) < 3:  # noqa: PLR2004 -- old, new, who and when
         return None
+    text = message.decode("utf-8", "replace")
+    operation = operation_of(text)
     try:
-        return Entry(parse_oid(fields[0].decode()), parse_oid(fields[1].decode()), operation)
+        old, new = parse_oid(fields[0].decode()), parse_oid(fields[1].decode())
     except ValueError:
         return None
+    if operation is not None:
+        return Entry(old, new, operation)
+    if old == new or not any(new) or text.partition(":")[0].split(" ", 1)[0] in _GITS_OWN:
+        return None
+    who = fields[2].rpartition(b"> ")[0] + b">"
+    return Moved(old, new, who.decode("utf-8", "replace"), _entry_facts(line)[2])

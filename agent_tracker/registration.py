@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLIENTS",
+    "COPIED",
     "IDENTITY_TRAILERS",
     "SESSION_VARIABLES",
     "VARIABLES",
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 AGENT_VARIABLE = "AGENT_TRACKER_AGENT"
+COPIED = "copied"
 NAMING_VARIABLES = (AGENT_VARIABLE, "AGENT_TRACKER_SESSION", "AI_AGENT")
 
 CLIENTS: dict[str, tuple[str, ...]] = {
@@ -236,11 +238,14 @@ def identify(marks: Marks, roster: Roster, *, at_ns: int) -> Identity:  # noqa: 
 
     Args:
         marks: Variables by their names; besides, `hook` (a hook saw the commit), `resolved` and `use` (agent ids as
-            they stood then), `author`, `committer`, and `trailer`s.
+            they stood then), `author`, `committer`, and `trailer`s. With `copied` (a cherry-pick), whoever runs git
+            has not made it.
         roster: The agents known now.
         at_ns: When the commit was made, Unix nanoseconds: an agent retired then gets no credit.
     """
     values = dict(marks)
+    if COPIED in values:
+        return _by_commit_marks(marks, roster, at_ns) or Identity(whole(UNCLAIMED), "a copy of nobody's known work")
     explicit = values.get(AGENT_VARIABLE, "")
     if explicit == HUMAN:
         return Identity(whole(HUMAN), f"{AGENT_VARIABLE}={HUMAN}")

@@ -1,7 +1,7 @@
 """Whether a repository has anything to flush, told from file sizes alone.
 
-Owns the `settled` file, a hint that a flush leaves behind: what every input looked like when all of it was in the
-database. Never a reason to lose anything: where it does not match to the letter, the flush is done.
+Owns the `settled` file, a hint that a flush leaves behind: until when it holds, and what every input looked like when
+all of it was in the database. Never a reason to lose anything: where it does not match to the letter, all is flushed.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from agent_tracker.paths import UserPaths
     from agent_tracker.repository import Repository
 
-__all__ = ["is_settled", "look"]
+__all__ = ["is_settled", "look", "look_at_refs"]
 
 FILE = "settled"
+MAX_DIRECTORIES = 500
 
 
 def look(paths: UserPaths, env: Mapping[str, str], repository: Repository, database: str) -> str:
@@ -29,19 +30,44 @@ def look(paths: UserPaths, env: Mapping[str, str], repository: Repository, datab
     lines.append(_stat(database, "st_dev", "st_ino", "st_size"))
     for directory in (paths.spool_dir, RepositoryPaths(repository.common_dir).spool_dir):
         lines += _spool(directory)
+    lines.append(look_at_refs(repository.common_dir))
     for name, git_dir in worktrees(repository.common_dir):
         lines.append(f"{name} {_file(os.path.join(git_dir, 'logs', 'HEAD'))}")
     return "\n".join(lines)
 
 
-def is_settled(paths: UserPaths, env: Mapping[str, str], repository: Repository) -> bool:
-    """Tell whether nothing has changed since the last flush left everything in the database."""
+def look_at_refs(common_dir: str) -> str:
+    """Return what the branches look like, from the times of the files and directories that git changes with them."""
+    found = [_file(os.path.join(common_dir, name)) for name in ("packed-refs", "reftable/tables.list")]
+    found += [_file(os.path.join(git_dir, "FETCH_HEAD")) for _, git_dir in worktrees(common_dir)]
+    pending = [os.path.join(common_dir, "refs", name) for name in ("remotes", "heads")]
+    while pending and len(found) < MAX_DIRECTORIES:
+        directory = pending.pop()
+        found.append(_stat(directory, "st_mtime_ns"))
+        try:
+            with os.scandir(directory) as entries:
+                pending += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except OSError:
+            continue
+    return " ".join(found)
+
+
+def is_settled(paths: UserPaths, env: Mapping[str, str], repository: Repository, *, now: int) -> bool:
+    """Tell whether nothing has changed since the last flush left everything in the database, and nothing is due.
+
+    Args:
+        paths: The user's.
+        env: The environment.
+        repository: Any of its worktrees.
+        now: Unix seconds.
+    """
     try:
         path = os.path.join(RepositoryPaths(repository.common_dir).spool_dir, FILE)
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            then = file.read()
+            due, _, then = file.read().partition("\n")
         database = then.partition("\n")[0]
-        return os.path.exists(database) and then == look(paths, env, repository, database)
+        is_due = not due.isdigit() or now >= int(due)
+        return not is_due and os.path.exists(database) and then == look(paths, env, repository, database)
     except OSError:
         return False
 

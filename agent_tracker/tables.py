@@ -18,7 +18,7 @@ events.rewrite          new oid, old oid                            empty: what 
 marks                   number (4)                                  interned identity marks
 marks.number            marks (or their digest, if long)            number
 projects                number (4)                                  project fact
-spools                  `s` segment · `r` worktree                  bytes applied · reflog position
+spools                  `s` segment · `r` worktree · `l` oid        bytes applied · reflog position · lost since
 ======================  ==========================================  ==================================================
 
 The other kinds of DESIGN (communication, retrospectives, ...) have their sub-database from the start, so that a store
@@ -377,6 +377,15 @@ class Snapshot:
         offset, last_at = int.from_bytes(value[:8], "little"), int.from_bytes(value[8:16], "little")
         return ReflogPosition(offset, value[16:].decode(), last_at)
 
+    def lost_since(self, oid: bytes) -> int | None:
+        """Return when it was first seen that nothing leads to a commit (Unix seconds), None where it was not."""
+        value = self._tables["spools"].get(b"l" + oid)
+        return None if value is None else int.from_bytes(value, "little")
+
+    def sources(self, oid: bytes) -> list[bytes]:
+        """Return the commits that one was rewritten from."""
+        return [key[len(oid) :] for key in self._tables["events.rewrite"].keys(oid)]
+
 
 def _merged(streams: list[Iterator[bytes]]) -> Iterator[bytes]:
     import heapq  # noqa: PLC0415 -- only where a project has clones
@@ -487,6 +496,13 @@ class Writer(Snapshot):
     def forget_segment(self, segment: str) -> None:
         """Forget a segment that was deleted."""
         self._tables["spools"].delete(b"s" + segment.encode())
+
+    def put_lost_since(self, oid: bytes, at: int | None) -> None:
+        """Record when it was first seen that nothing leads to a commit (Unix seconds); None where something does."""
+        if at is None:
+            self._tables["spools"].delete(b"l" + oid)
+        else:
+            self._tables["spools"].put(b"l" + oid, at.to_bytes(8, "little"))
 
     def put_reflog_position(self, worktree: str, position: ReflogPosition) -> None:
         """Record how far a HEAD reflog was read."""

@@ -8,7 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker import packing
-from agent_tracker.apply import corrected_credits, made_at, own_credits, registered_agent, sighting_of, undone_facts
+from agent_tracker.apply import (
+    corrected_credits,
+    is_lost,
+    made_at,
+    own_credits,
+    registered_agent,
+    sighting_of,
+    undone_facts,
+)
 from agent_tracker.credit import Node, replay
 from agent_tracker.errors import RecordError, StoreError
 from agent_tracker.records import (
@@ -85,14 +93,17 @@ class _Check:
         states: dict[bytes, CommitState] = {}
         for members, rewrites in linked:
             nodes = {oid: self._node(self.commits[oid][1]) for oid in members}
-            states |= replay(nodes, rewrites, self._undone(members))
+            states |= replay(nodes, rewrites, self._undone(members), self._lost(members))
         for oid, (_, commit) in self.commits.items():
             if oid not in states:
-                states |= replay({oid: self._node(commit)}, (), self._undone({oid}))
+                states |= replay({oid: self._node(commit)}, (), self._undone({oid}), self._lost({oid}))
         return states
 
     def _undone(self, members: set[bytes]) -> list[UndoneFact]:
         return [fact for oid in members for fact in undone_facts(self._snapshot, oid)]
+
+    def _lost(self, members: set[bytes]) -> set[bytes]:
+        return {oid for oid in members if is_lost(self._snapshot, oid)}
 
     def _node(self, commit: Commit) -> Node:
         sighting = sighting_of(self._snapshot, commit.oid)

@@ -28,14 +28,14 @@ SHA256 = bytes(range(32))
 ODD = "tab\t newline\n return\r back\\slash esc\x1b del\x7f é \udcff"
 
 
-def seen_commit(resolved: str, use: str, *variables: tuple[str, str], is_rebasing: bool = False) -> SeenCommit:
+def seen_commit(resolved: str, use: str, *variables: tuple[str, str], during: str = "") -> SeenCommit:
     """Return what a hook says of a commit."""
-    return SeenCommit(SHA1, resolved, use, is_rebasing, variables)
+    return SeenCommit(SHA1, resolved, use, during, variables)
 
 
 WRITTEN: dict[str, tuple[bytes, Seen]] = {}
 for _name, _seen in {
-    "commit": seen_commit("a-1", "b-2", ("CLAUDECODE", "1"), ("AGENT_TRACKER_AGENT", ODD), is_rebasing=True),
+    "commit": seen_commit("a-1", "b-2", ("CLAUDECODE", "1"), ("AGENT_TRACKER_AGENT", ODD), during="rebase"),
     "commit-bare": seen_commit("", "")._replace(oid=SHA256),
     "commit-equals": seen_commit("human", "", ("AI_AGENT", "a=b =12")),
 }.items():
@@ -122,7 +122,7 @@ def test_an_altered_crc_is_noticed() -> None:
 def test_a_line_of_the_shell_needs_no_crc() -> None:
     """The shell writes the length alone."""
     line = shell_record("commit", SHA1.hex(), "human", "", "rebase", "CLAUDECODE=1")
-    assert parse_line(line) == seen_commit("human", "", ("CLAUDECODE", "1"), is_rebasing=True)
+    assert parse_line(line) == seen_commit("human", "", ("CLAUDECODE", "1"), during="rebase")
 
 
 def test_bytes_that_are_no_utf8_survive() -> None:

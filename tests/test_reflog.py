@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent_tracker.records import ReflogPosition
-from agent_tracker.reflog import Entry, Undone, operation_of, position_of, read_entries, reflog_path
+from agent_tracker.reflog import Entry, Said, operation_of, position_of, read_entries, reflog_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -293,7 +293,7 @@ def reflog(tmp_path: Path) -> Callable[[str], Path]:
     return write
 
 
-def made(found: list[Entry | Undone]) -> list[bytes]:
+def made(found: list[Said]) -> list[bytes]:
     """Return the oids of the commits that were made, without those that were taken back."""
     return [entry.new for entry in found if isinstance(entry, Entry)]
 

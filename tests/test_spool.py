@@ -26,7 +26,7 @@ NOW_NS = NOW * 10**9
 def seen(number: int, *, text: str = "x") -> SeenCommit:
     """Return what a hook says of a commit; the number is in it."""
     variables = (("AI_AGENT", text),)
-    return SeenCommit(number.to_bytes(20, "big"), "", "", is_rebasing=False, variables=variables)
+    return SeenCommit(number.to_bytes(20, "big"), "", "", during="", variables=variables)
 
 
 @pytest.fixture
