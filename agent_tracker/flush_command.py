@@ -14,7 +14,7 @@ from agent_tracker import __version__
 from agent_tracker.errors import AgentTrackerError, GitError
 from agent_tracker.escaping import escape, shown_path
 from agent_tracker.paths import RepositoryPaths, user_paths
-from agent_tracker.repository import find_repository
+from agent_tracker.repository import find_repository, known_repository
 from agent_tracker.settled import is_settled
 
 TYPE_CHECKING = False
@@ -106,7 +106,7 @@ def run_all(*, as_json: bool, is_quiet: bool) -> int:
     code = 0
     for path in known_repositories(context):
         try:
-            repository = find_repository(path, {})
+            repository = known_repository(path)
             reports.append((repository.main_path, flush(repository, _again(context))))
         except AgentTrackerError as error:
             code = complain(error)

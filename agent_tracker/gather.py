@@ -129,6 +129,7 @@ class _Sayings:
         self.rewrites: Rewrites = {}
         self.lefts: list[Left] = []
         self.squashes: list[tuple[bytes, ...]] = []
+        self._made_otherwise: set[bytes] = set()
         self._merges: dict[bytes, SeenCommit] = {}
         self._moves: list[tuple[Moved, int]] = []
 
@@ -157,11 +158,18 @@ class _Sayings:
                 self._take_entry(said, recorded_ns)
 
     def _take_entry(self, entry: Entry, recorded_ns: int) -> None:
-        """Add what an entry says: how a commit came to be, which a hook cannot know, and what it amended."""
+        """Add what an entry says: how a commit came to be, which a hook cannot know, and what it amended.
+
+        A cherry-pick that only goes forward has the message of one that makes a commit: another entry knows better.
+        """
+        if entry.operation == "cherry-pick" and entry.new in self._made_otherwise:
+            return
+        if entry.operation != "cherry-pick":
+            self._made_otherwise.add(entry.new)
         met = self.makings.get(entry.new)
         if met is None:
             self.makings[entry.new] = _Making(entry.operation, None, recorded_ns)
-        elif met.seen is not None:
+        elif met.seen is not None or met.operation == "cherry-pick":
             self.makings[entry.new] = met._replace(operation=entry.operation)
         if entry.operation == "amend":
             self.rewrites.setdefault((entry.old, entry.new), ("amend", recorded_ns))

@@ -21,10 +21,10 @@ __all__ = [
     "config_set",
     "find_missing",
     "find_root",
-    "head_reflog",
     "list_commits",
     "list_refs",
     "read_commits",
+    "reflogs",
     "resolve_commit",
     "run",
 ]
@@ -137,29 +137,34 @@ def find_root(git_dir: str, common_dir: str, *, timeout_s: float) -> str:
     return min(out.decode().split(), default="-")
 
 
-def head_reflog(git_dir: str) -> bytes:
-    """Return HEAD's reflog of a worktree as git's files have it, for repositories that keep it in a table.
+def reflogs(git_dir: str, which: str) -> dict[str, bytes]:
+    """Return reflogs as git's files have them, by the refs' full names, for repositories that keep them in a table.
 
-    A table does not show what an entry moved HEAD from: each is taken to go on from the one before it.
+    A table does not show what an entry moved its ref from: each is taken to go on from the one before it.
+
+    Args:
+        git_dir: Of the worktree.
+        which: `HEAD` or `--branches`.
 
     Source: git-log(1), --walk-reflogs.
     """
     argv = [f"--git-dir={git_dir}", "log", "--walk-reflogs", "--no-show-signature", "--date=raw", "-z"]
     try:
-        out = run([*argv, "--format=%H%x1f%gn <%ge>%x1f%gd%x1f%gs", "HEAD"], cwd=git_dir)
+        out = run([*argv, "--format=%H%x1f%gn <%ge>%x1f%gD%x1f%gs", which], cwd=git_dir)
     except GitError:
-        return b""
-    lines = []
-    old = b""
+        return {}
+    lines: dict[str, list[bytes]] = {}
+    olds: dict[str, bytes] = {}
     for record in reversed(out.split(b"\0")):
-        new, _, rest = record.partition(b"\x1f")
-        who, _, rest = rest.partition(b"\x1f")
-        selector, _, message = rest.partition(b"\x1f")
+        new, who, selector, message = [*record.split(b"\x1f", 3), b"", b"", b""][:4]
+        short, _, when = selector.rstrip(b"}").rpartition(b"@{")
+        name = "HEAD" if which == "HEAD" else "refs/heads/" + os.fsdecode(short).removeprefix("refs/heads/")
         if new:
-            when = selector.partition(b"{")[2].rstrip(b"}")
-            lines.append(b"%s %s %s %s\t%s\n" % (old or b"0" * len(new), new, who, when, message.replace(b"\n", b" ")))
-            old = new
-    return b"".join(lines)
+            old = olds.get(name, b"0" * len(new))
+            text = message.replace(b"\n", b" ")
+            lines.setdefault(name, []).append(b"%s %s %s %s\t%s\n" % (old, new, who, when, text))
+            olds[name] = new
+    return {name: b"".join(found) for name, found in lines.items()}
 
 
 def list_commits(

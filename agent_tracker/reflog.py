@@ -11,10 +11,10 @@ import os
 from contextlib import suppress
 from typing import NamedTuple
 
-from agent_tracker.git import head_reflog
+from agent_tracker.git import reflogs
 from agent_tracker.lines import parse_oid
 from agent_tracker.records import ReflogPosition
-from agent_tracker.repository import worktrees
+from agent_tracker.repository import ref_oid, worktrees
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -169,10 +169,11 @@ def read_branches(common_dir: str, *, since: int, baseline: Mapping[str, ReflogP
     were made in a worktree that is gone, or of a branch that was rebased from another.
     """
     said: list[Said] = []
-    for path in _changed_logs(os.path.join(common_dir, "logs", "refs", "heads"), since):
-        old = baseline.get(os.path.relpath(path, os.path.join(common_dir, "logs")))
-        data = _read(path, max(os.path.getsize(path) - BRANCH_BYTES, old.offset if old else 0))
-        lines = [line for line in data.split(b"\n")[:-1] if _entry_facts(line)[2] >= since]
+    for name, data in _branch_logs(common_dir, since):
+        start = baseline[name].offset if name in baseline else 0
+        lines = [line for line in data[start:][-BRANCH_BYTES:].split(b"\n")[:-1] if _entry_facts(line)[2] >= since]
+        if lines and not _took_effect(lines[-1], ref_oid(common_dir, name)):
+            lines.pop()
         said += [entry for entry in _made(lines, 0) if not isinstance(entry, Entry) or entry.operation != "rebase"]
         said += [left for line in lines if (left := _rebased_branch(line))]
     return said
@@ -188,16 +189,20 @@ def _rebased_branch(line: bytes) -> Left | None:
         return None
 
 
-def _changed_logs(directory: str, since: int) -> list[str]:
-    found: list[str] = []
-    pending = [directory]
+def _branch_logs(common_dir: str, since: int) -> list[tuple[str, bytes]]:
+    """Return (full name, reflog) of each branch whose reflog was written since a time (Unix seconds)."""
+    if _has_tables(common_dir):
+        return [(name, data) for name, data in reflogs(common_dir, "--branches").items()]
+    logs = os.path.join(common_dir, "logs")
+    found: list[tuple[str, bytes]] = []
+    pending = [os.path.join(logs, "refs", "heads")]
     while pending:
         with suppress(OSError), os.scandir(pending.pop()) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(entry.path)
                 elif entry.is_file(follow_symlinks=False) and entry.stat().st_mtime >= since:
-                    found.append(entry.path)
+                    found.append((os.path.relpath(entry.path, logs), _read(entry.path, 0)))
     return found
 
 
@@ -286,10 +291,8 @@ def _took_effect(line: bytes, head: str) -> bool:
 def positions_now(common_dir: str) -> dict[str, ReflogPosition]:
     """Return the positions behind everything: of HEAD by the worktree's name, of branches by their full names."""
     found = {name: position_of(git_dir) for name, git_dir in worktrees(common_dir)}
-    logs = os.path.join(common_dir, "logs")
-    for path in _changed_logs(os.path.join(logs, "refs", "heads"), 0):
-        data = _read(path, 0)
-        found[os.path.relpath(path, logs)] = ReflogPosition(len(data), *_last_entry(data, len(data)))
+    for name, data in _branch_logs(common_dir, 0):
+        found[name] = ReflogPosition(len(data), *_last_entry(data, len(data)))
     return found
 
 
@@ -300,9 +303,13 @@ def position_of(git_dir: str) -> ReflogPosition:
     return ReflogPosition(end, *_last_entry(data, end))
 
 
+def _has_tables(git_dir: str) -> bool:
+    return os.path.isdir(os.path.join(git_dir, "reftable"))
+
+
 def _read_log(git_dir: str, start: int) -> bytes:
-    if os.path.isdir(os.path.join(git_dir, "reftable")):
-        return head_reflog(git_dir)[start:]
+    if _has_tables(git_dir):
+        return reflogs(git_dir, "HEAD").get("HEAD", b"")[start:]
     return _read(reflog_path(git_dir), start)
 
 

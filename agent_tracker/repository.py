@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Repository", "find_repository", "head_oid", "repository_at", "worktrees"]
+__all__ = ["Repository", "find_repository", "head_oid", "known_repository", "ref_oid", "repository_at", "worktrees"]
 
 
 class Repository:
@@ -29,9 +29,14 @@ class Repository:
 
     @property
     def main_path(self) -> str:
-        """The path by which a person knows the repository: its main work tree."""
+        """The path by which a person knows the repository: its main work tree.
+
+        Where git is told of the work tree each time, it is the git directory: the work tree does not lead to it.
+        """
         parent, name = os.path.split(self.common_dir)
-        return parent if name == ".git" else self.work_tree
+        if name == ".git":
+            return parent
+        return self.work_tree if os.path.lexists(os.path.join(self.work_tree, ".git")) else self.common_dir
 
 
 def find_repository(start: str, env: Mapping[str, str]) -> Repository:
@@ -113,20 +118,38 @@ def head_oid(git_dir: str, common_dir: str) -> str:
     """Return the oid of HEAD in hexadecimal, from the files alone; empty where they do not tell (unborn, reftable)."""
     try:
         head = _read_line(os.path.join(git_dir, "HEAD"))
-        if not head.startswith("ref: "):
-            return head
-        name = head.removeprefix("ref: ")
-        try:
-            return _read_line(os.path.join(common_dir, name))
-        except (FileNotFoundError, NotADirectoryError):
-            return _packed_oid(common_dir, name)
+    except OSError:
+        return ""
+    return ref_oid(common_dir, head.removeprefix("ref: ")) if head.startswith("ref: ") else head
+
+
+def ref_oid(common_dir: str, name: str) -> str:
+    """Return the oid of a ref in hexadecimal, from the files alone; empty where they do not tell."""
+    try:
+        return _read_line(os.path.join(common_dir, name))
+    except (FileNotFoundError, NotADirectoryError):
+        return _packed_oid(common_dir, name)
     except OSError:
         return ""
 
 
 def _packed_oid(common_dir: str, name: str) -> str:
-    with open(os.path.join(common_dir, "packed-refs"), encoding="utf-8", errors="surrogateescape") as file:
-        return next((line[: -len(name) - 2] for line in file if line.endswith(f" {name}\n")), "")
+    try:
+        with open(os.path.join(common_dir, "packed-refs"), encoding="utf-8", errors="surrogateescape") as file:
+            return next((line[: -len(name) - 2] for line in file if line.endswith(f" {name}\n")), "")
+    except OSError:
+        return ""
+
+
+def known_repository(path: str) -> Repository:
+    """Return the repository that is known by its `main_path`.
+
+    Raises:
+        GitError: There is none any more.
+    """
+    if _is_git_dir(path) and os.path.basename(path) != ".git":
+        return repository_at(path)
+    return find_repository(path, {})
 
 
 def repository_at(git_dir: str) -> Repository:

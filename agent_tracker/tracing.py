@@ -104,15 +104,18 @@ class _Tracing:
         chains = self._open_chains(targets)
         rows = [chain for found in chains.values() for chain in found]
         self._load({oid for _, oids in ranges for oid in oids} | {oid for chain in rows for oid in chain})
-        last: dict[int, tuple[Target, set[bytes]]] = {}
+        last: dict[int, Target] = {}
+        taken: set[bytes] = set()
         for target in targets:
             here = [index for index, (left, _) in enumerate(ranges) if _is_after(target, left)]
-            origin, is_split = self._origin(target, [ranges[index] for index in here], chains.get(target.oid, []))
+            chain = chains.get(target.oid, [])
+            origin, is_split = self._origin(target, [ranges[index] for index in here], chain)
             if origin:
                 yield from self._facts(target, origin, is_split=is_split)
-                for index in here:
-                    last[index] = (target, last.get(index, (target, set()))[1] | {oid for oid, _ in origin.sources})
-        for index, (target, taken) in last.items():
+                sources = {oid for oid, _ in origin.sources}
+                taken |= sources
+                last |= {index: target for index in here if not sources.isdisjoint(ranges[index][1])}
+        for index, target in last.items():
             yield from self._used_up(target, ranges[index], taken)
 
     # -- what may be compared
@@ -182,6 +185,7 @@ class _Tracing:
         self, target: Target, ranges: list[tuple[Left, list[bytes]]], chains: list[list[bytes]]
     ) -> tuple[Origin | None, bool]:
         """Return what a target was made of, and whether it is only a part of that."""
+        ranges = [(left, [oid for oid in oids if oid != target.oid]) for left, oids in ranges]
         if target.operation == "squash" and (origin := self._gathered(target, ranges)):
             return origin, False
         if target.operation in COPYING:
@@ -209,7 +213,19 @@ class _Tracing:
     def _is_older(self, oid: bytes, than: bytes) -> bool:
         """Tell whether one commit was made before another: by their times, else in the order of their being told."""
         one, other = ((self._objects[each].committed_at, self._sequence.get(each, -1)) for each in (oid, than))
-        return one < other
+        return one < other and not (one[0] == other[0] and self._descends(oid, than))
+
+    def _descends(self, oid: bytes, than: bytes) -> bool:
+        """Tell whether a commit is a descendant of another one, as far as its nearest ancestors were read."""
+        pending = [oid]
+        for _ in range(MAX_RANGE):
+            if not pending:
+                return False
+            parents = self._objects[pending.pop()].parents
+            if than in parents:
+                return True
+            pending += [parent for parent in parents if parent in self._objects]
+        return False
 
     def _copied(
         self, target: Target, ranges: list[tuple[Left, list[bytes]]], chains: list[list[bytes]]
@@ -284,9 +300,10 @@ class _Tracing:
 
     def _used_up(self, target: Target, left: tuple[Left, list[bytes]], taken: set[bytes]) -> Iterator[RewriteFact]:
         """Yield the rewrites of commits that brought nothing, where all that was left with them lies in others now."""
-        rest = [oid for oid in left[1] if oid not in taken and oid in self._known]
-        total = sum(lines_of(self._changes.get(oid, {})) for oid in taken)
-        remaining = sum(lines_of(self._remaining[oid]) for oid in taken if oid in self._remaining)
+        oids = left[1]
+        rest = [oid for oid in oids if oid not in taken and oid in self._known and self._known[oid].is_counted]
+        total = sum(lines_of(self._changes.get(oid, {})) for oid in oids if oid in taken)
+        remaining = sum(lines_of(self._remaining[oid]) for oid in oids if oid in taken and oid in self._remaining)
         if left[0].is_rebase or remaining * 5 > total:
             return
         for oid in rest:

@@ -187,7 +187,8 @@ def orphan(p: Place) -> Expected:
 def turned_away(p: Place) -> Expected:
     p.write("a.txt", "a")
     p.git("-c", "core.hooksPath=/dev/null", "commit", "--quiet", "-m", "a", by="one")
-    return {"a": "unclaimed"}
+    # Git runs the hooks of its configuration wherever it looks for those in files.
+    return {"a": "one" if git_version() >= (2, 54) else "unclaimed"}
 
 
 def marked(p: Place) -> Expected:
