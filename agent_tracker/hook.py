@@ -46,10 +46,10 @@ def main(argv: list[str]) -> int:
         repository = repository_at(git_dir)
         paths = user_paths(os.environ)
         match event:
-            case "pre-commit":
-                return _pre_commit(repository, paths, os.environ, time.time_ns())
-            case "post-commit":
-                _post_commit(repository, paths, os.environ, time.time_ns())
+            case "pre-commit" | "pre-merge-commit" | "pre-applypatch" | "commit-msg":
+                return _validate(repository, paths, os.environ, time.time_ns())
+            case "post-commit" | "post-merge" | "post-applypatch":
+                _record(repository, paths, os.environ, time.time_ns(), event=event)
             case "pre-push":
                 _pre_push(repository, paths)
             case _:
@@ -100,7 +100,7 @@ def current_identity(
     return identify(marks, Roster(agents), at_ns=now_ns), use
 
 
-def _pre_commit(repository: Repository, paths: UserPaths, env: Mapping[str, str], now_ns: int) -> int:
+def _validate(repository: Repository, paths: UserPaths, env: Mapping[str, str], now_ns: int) -> int:
     identity, _ = current_identity(repository, read_agents(paths.registry), env, now_ns=now_ns)
     if not identity.problem:
         return 0
@@ -164,21 +164,27 @@ def _quoted(text: str) -> str:
     return shown if is_plain else "'" + shown.replace("'", "'\\''") + "'"
 
 
-def _post_commit(repository: Repository, paths: UserPaths, env: Mapping[str, str], now_ns: int) -> None:
+def _record(repository: Repository, paths: UserPaths, env: Mapping[str, str], now_ns: int, *, event: str) -> None:
     from agent_tracker.git import resolve_commit  # noqa: PLC0415 -- only for refs that a shell cannot read
 
     identity, use = current_identity(repository, read_agents(paths.registry), env, now_ns=now_ns)
     oid = resolve_commit("HEAD", git_dir=repository.git_dir)
     agent = identity.credits[0][0]
     resolved = agent if agent != UNCLAIMED else ""
-    seen = SeenCommit(oid, resolved, use, _is_rebasing(repository), environment_marks(env))
+    during = _during(repository.git_dir, event)
+    seen = SeenCommit(oid, resolved, use, during, environment_marks(env))
     append(RepositoryPaths(repository.common_dir).spool_dir, commit_line(seen))
-    if identity.reason == "agent-tracker use" and is_agent(agent):
+    if identity.reason == "agent-tracker use" and is_agent(agent) and during not in {"rebase", "merge"}:
         _tell(f"agent-tracker: credited to {escape(agent)} (agent-tracker use)")
 
 
-def _is_rebasing(repository: Repository) -> bool:
-    return any(os.path.isdir(os.path.join(repository.git_dir, name)) for name in ("rebase-merge", "rebase-apply"))
+def _during(git_dir: str, event: str) -> str:
+    """Return what was under way, as far as a hook can know: the same as the shell writes."""
+    patches = os.path.join(git_dir, "rebase-apply")
+    is_am = os.path.isfile(os.path.join(patches, "applying"))
+    if os.path.isdir(os.path.join(git_dir, "rebase-merge")) or (os.path.isdir(patches) and not is_am):
+        return "rebase"
+    return {"post-merge": "merge", "post-applypatch": "am"}.get(event, "")
 
 
 def _pre_push(repository: Repository, paths: UserPaths) -> None:

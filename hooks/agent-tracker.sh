@@ -1,4 +1,4 @@
-# agent-tracker-hook 1: what few commits need: odd places, `agent-tracker use`, Python, words, rewrites.
+# agent-tracker-hook 1: what few commits need: odd places, `agent-tracker use`, Python, squashes, words.
 AT_PYTHON=''
 AT_PATH=''
 
@@ -58,7 +58,8 @@ if [ "$at_need" = use ]; then
 	return 0
 fi
 
-# [3] Python, words and rewrites.
+# [3] Python, squashes and words.
+. "${0%/*}/parts/signs.sh"
 at_say() {
 	printf 'agent-tracker: %s\n' "$1" >&2
 }
@@ -101,62 +102,54 @@ at_is_policy_off() {
 	done
 	return 1
 }
-at_append() {
-	. "${0%/*}/parts/append.sh"
+at_read_squash() {
+	at_line= at_rows=0 at_oids=0
+	[ -f "$1" ] && [ -r "$1" ] && [ ! -h "$1" ] || return 0
+	while [ "$at_rows" -lt 20000 ] && [ "$at_oids" -lt 1000 ] && IFS= read -r at_row; do
+		at_rows=$((at_rows + 1))
+		case $at_row in
+		commit\ *) at_x=${at_row#commit } ;;
+		*) continue ;;
+		esac
+		at_x=${at_x%% *}
+		case ${#at_x}:$at_x in
+		*:*[!0123456789abcdef]*) ;;
+		40:* | 64:*)
+			at_oids=$((at_oids + 1)) at_line=$at_line$at_t$at_x
+			[ "${#at_line}" -lt 3300 ] || at_write_squash
+			;;
+		esac
+	done <"$1"
+	at_write_squash
 }
-at_is_oid() {
-	case $1 in
-	*[!0123456789abcdef]*) return 1 ;;
-	esac
-	[ ${#1} = 40 ] || [ ${#1} = 64 ]
-}
-at_add_rewrite() {
-	case $1:$at_row in
-	amend:*\ * | rebase:*\ *) ;;
-	*) return ;;
-	esac
-	if at_is_oid "$2" && at_is_oid "$3"; then
-		at_x=1${at_t}rewrite$at_t$1$at_t$2$at_t$3
-		at_line=$at_line$at_n$at_x\ =${#at_x}$at_n
+at_write_squash() {
+	if [ -n "$at_line" ] && [ -z "$at_bad" ]; then
+		at_line=1${at_t}squash$at_line
+		at_line="$at_n$at_line =${#at_line}$at_n"
+		. "${0%/*}/parts/append.sh"
 	fi
+	at_line=
 }
-at_write_rewrites() {
-	[ -z "$at_line" ] || [ -n "$at_bad" ] || at_append
-	at_stdin=$at_stdin$at_part at_part= at_line=
-}
-at_read_rewrites() {
-	at_stdin= at_part= at_line= at_end=$at_n
-	while IFS= read -r at_row || { at_end= && [ -n "$at_row" ]; }; do
-		at_part=$at_part$at_row$at_end
-		at_rest=${at_row#* }
-		at_add_rewrite "$1" "${at_row%% *}" "${at_rest%% *}"
-		[ ${#at_part} -lt 2600 ] || at_write_rewrites
-	done
-	at_write_rewrites
-}
-case $at_event in
-pre-commit) at_is_policy_off || ! at_python || exit 1 ;;
-pre-push) at_python || : ;;
-post-rewrite) at_read_rewrites "$1" ;;
-post-commit)
+case $at_event:$at_need in
+*:squash) at_read_squash "$at_git/SQUASH_MSG" ;;
+post-rewrite:*) ;;
+post-*)
 	if [ "$at_odd$at_bad" = done ]; then
 		case $at_used in
 		*[[:cntrl:]]*) at_used=$at_use ;;
 		esac
-		at_say "credited to $at_used (agent-tracker use)"
+		[ -n "${at_flags#am}" ] || at_say "credited to $at_used (agent-tracker use)"
 	elif [ -z "$at_bad" ]; then
 		at_python || :
 	fi
 	;;
+pre-push:*) at_python || : ;;
+*) at_is_policy_off || ! at_python || exit 1 ;;
 esac
 case $at_bad in
 kind) at_say 'agent-tracker/spool in the git directory is not a regular file: nothing was recorded' ;;
 write) at_say 'cannot write agent-tracker/spool in the git directory: nothing was recorded' ;;
 esac
-if [ "$at_event" = post-rewrite ] && [ -x "$0.agent-tracker-kept" ]; then
-	printf %s "$at_stdin" 2>/dev/null | "$0.agent-tracker-kept" "$@"
-	exit
-fi
 return 0
 
 # Notes. A commit pays for each byte that its shell reads as a program, for each file that it opens, and for each byte
@@ -164,8 +157,8 @@ return 0
 #
 #   hooks/<event>            what nearly every commit needs. `install-hooks` pastes the parts in.
 #   hooks/parts/             what several of these files need, in one piece; never installed as files.
-#   agent-tracker-common.sh  post-commit, where AGENT_TRACKER_AGENT or Claude Code says who commits
-#   agent-tracker-rare.sh    post-commit, whatever else is in the environment
+#   agent-tracker-common.sh  what records, where AGENT_TRACKER_AGENT or Claude Code says who commits
+#   agent-tracker-rare.sh    what records, whatever else is in the environment
 #   agent-tracker.sh         this file: whatever nobody has to wait for often
 #
 # Each of the three may be missing: then git goes on, and the hook that was here before us runs all the same.
@@ -175,7 +168,9 @@ return 0
 # fail stands where failing ends nothing, because a shell may have inherited nounset and errexit.
 #
 # at_git is this worktree's git directory, at_top the common one, at_dir ours. A symbolic link is not ours.
-# at_need: what a hook wants of this file: where, use, or what stands at its end (python, words, rewrites).
+# at_need: what a hook wants of this file: where, use, or what stands at its end (python, squash, words).
+# at_flags: how the commit came about, where a hook knows. post-merge runs after a fast-forward too, and a rebase makes
+#     commits anew: there nobody is told whom `use` credits, for it may be nobody.
 # at_values: every identity variable. Where they equal some of them put together, the others are empty.
 # at_as: the agent, `human`, or empty where Python must decide. at_marker: the file that names the agent. In the
 #     registry only active agents have one: by id, by name, and by client where it is the only one. Its first line is
@@ -190,5 +185,7 @@ return 0
 # at_bad: why the spool could not be written. dash appends whole lines in one write, bash each line in one.
 # at_python hands the event over. True where Python refuses a commit: by code 42 and by no other. By way of descriptor 3
 #     Python keeps its stderr, while the shell's own words on a killed child go unheard.
-# at_read_rewrites keeps stdin as it came, for the hook that was here before: it can be read only once. It appends 32
-#     lines of SHA-1 oids, 3.4 kB, at a time.
+# at_read_squash reads what `merge --squash` left: a line `commit <oid>` for each commit, its message indented. However
+#     long it is, 20,000 lines are read and 1,000 oids noted, 3.4 kB at a time.
+# at_kept, in post-rewrite: the hook that was here before. For it alone stdin is kept as it came, which can be read only
+#     once. 32 lines of SHA-1 oids, 3.4 kB, are appended at a time.

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SOURCES = Path(__file__).parent.parent / "hooks"
-EVENTS = ("pre-commit", "post-commit", "pre-push", "post-rewrite")
+VALIDATING = ("pre-commit", "pre-merge-commit", "pre-applypatch", "commit-msg")
+RECORDING = ("post-commit", "post-merge", "post-applypatch")
+EVENTS = (*VALIDATING, *RECORDING, "post-rewrite", "pre-push")
 KEPT = ".agent-tracker-kept"
 SHELLS = {"dash": "dash", "bash": "bash --posix", "busybox": "busybox ash"}
 PRESENT = {name: which for name, words in SHELLS.items() if (which := shutil.which(words.split()[0]))}
@@ -76,6 +78,17 @@ class Hooked(NamedTuple):
         note = f'shift 3; printf "%s\\037" "$@" >>"{self.calls}"; printf "\\036" >>"{self.calls}"'
         write_script(self.python, f"{note}\n{body}")
 
+    def choose(self, event: str) -> None:
+        """Validate in commit-msg, in the place of pre-commit, if that is the event."""
+        if event == "commit-msg":
+            (self.hooks / "commit-msg.sample").rename(self.hooks / "commit-msg")
+            (self.hooks / "pre-commit").unlink()
+
+    def apply_patches(self) -> None:
+        """Leave the traces of a `git am` under way."""
+        (self.repo.path / ".git/rebase-apply").mkdir()
+        (self.repo.path / ".git/rebase-apply/applying").touch()
+
     def use(self, text: str, *, seconds: float) -> None:
         """Write a `use` file that expires so many seconds from now."""
         path = self.ours / "use"
@@ -112,6 +125,7 @@ def hooked_in(root: Path, shell: str) -> Hooked:
     hooked.answer("exit 0")
     (hooked.ours / "project").write_text("a-project\n")
     put_hooks(hooked.hooks, shell, hook_texts(str(hooked.python), ["/nowhere", str(modules)], str(registry)))
+    (hooked.hooks / "commit-msg").rename(hooked.hooks / "commit-msg.sample")
     return hooked
 
 
@@ -610,12 +624,230 @@ def test_a_linked_use_is_not_followed(hooked: Hooked, name: str) -> None:
     assert aim.read_text() in {"precious", "ag-1\n"}
 
 
-def test_a_rebase_is_flagged(hooked: Hooked) -> None:
-    """A commit made while a rebase is going on says so."""
+@pytest.mark.parametrize(
+    ("traces", "flags"),
+    [
+        pytest.param([], ["", "merge", "am"], id="nothing"),
+        pytest.param(["rebase-merge/"], ["rebase", "rebase", "rebase"], id="rebase"),
+        pytest.param(["rebase-apply/", "rebase-apply/rebasing"], ["rebase", "rebase", "rebase"], id="rebase-apply"),
+        pytest.param(["rebase-apply/", "rebase-apply/applying"], ["", "merge", "am"], id="am"),
+        pytest.param(
+            ["rebase-merge/", "rebase-apply/", "rebase-apply/applying"], ["rebase", "rebase", "rebase"], id="both"
+        ),
+    ],
+)
+def test_a_commit_says_how_it_came_about(hooked: Hooked, traces: list[str], flags: list[str]) -> None:
+    """A rebase under way outweighs what the event itself tells; `git am` is none."""
+    oid = hooked.repo.commit("first")
+    hooked.spool.unlink()
+    for trace in traces:
+        path = hooked.repo.path / ".git" / trace
+        path.mkdir() if trace.endswith("/") else path.touch()
+    for event in RECORDING:
+        assert hooked.run(event, "0") == Done(0, "", "")
+    assert hooked.lines() == [f"1\tcommit\t{oid}\thuman\t\t{flag}" for flag in flags]
+
+
+def diverge(repo: GitRepo) -> None:
+    """Make two branches, `main` and `side`, each with a commit of its own; `main` is checked out."""
+    repo.commit("base")
+    repo.git("checkout", "-q", "-b", "side")
+    repo.commit("one")
+    repo.git("checkout", "-q", "main")
+    repo.commit("two")
+
+
+def test_a_merge_is_recorded_and_flagged(hooked: Hooked) -> None:
+    """`merge --no-ff` runs post-merge in the place of post-commit, and so does a fast-forward."""
+    diverge(hooked.repo)
+    hooked.spool.unlink()
+    hooked.repo.git("merge", "-q", "--no-ff", "-m", "m", "side")
+    merge = hooked.repo.head()
+    hooked.repo.git("checkout", "-q", "side")
+    hooked.repo.git("merge", "-q", "--ff-only", "main")
+    assert hooked.lines() == [f"1\tcommit\t{merge}\thuman\t\tmerge"] * 2
+
+
+def test_applied_patches_are_recorded_and_flagged(hooked: Hooked) -> None:
+    """Each commit that `git am` makes is a line of its own."""
+    diverge(hooked.repo)
+    patch = hooked.repo.git("format-patch", "--stdout", "-1", "side") + "\n"
+    hooked.spool.unlink()
+    hooked.repo.git("am", "-q", stdin=patch)
+    assert hooked.lines() == [f"1\tcommit\t{hooked.repo.head()}\thuman\t\tam"]
+
+
+def test_a_commit_in_the_middle_of_applying_is_no_rebase(hooked: Hooked) -> None:
+    """Where a patch does not apply and a person commits by hand, that is a plain commit."""
+    diverge(hooked.repo)
+    patch = hooked.repo.git("format-patch", "--stdout", "-1", "side").replace("one.txt", "two.txt") + "\n"
+    assert hooked.repo.try_git("am", "-q", stdin=patch).code != 0
+    oid = hooked.repo.commit("three")
+    assert hooked.lines()[-1] == f"1\tcommit\t{oid}\thuman\t\t"
+
+
+def test_a_rebase_by_patches_is_a_rebase(hooked: Hooked) -> None:
+    """The other back end runs the hooks of `git am`, which see through it, and post-rewrite."""
+    diverge(hooked.repo)
+    old = hooked.repo.head("side")
+    hooked.spool.unlink()
+    hooked.repo.git("rebase", "-q", "--apply", "main", "side")
+    new = hooked.repo.head("side")
+    assert hooked.lines() == [f"1\tcommit\t{new}\thuman\t\trebase", f"1\trewrite\trebase\t{old}\t{new}"]
+
+
+@pytest.mark.parametrize(
+    ("command", "is_refused"),
+    [
+        pytest.param(["commit", "--allow-empty", "-m", "x"], True, id="commit"),
+        pytest.param(["merge", "--no-ff", "-m", "m", "side"], True, id="merge"),
+        pytest.param(["am"], True, id="am"),
+        pytest.param(["rebase", "--apply", "side"], False, id="rebase-by-patches"),
+        pytest.param(["rebase", "--merge", "side"], False, id="rebase"),
+        pytest.param(["cherry-pick", "side"], False, id="cherry-pick"),
+        pytest.param(["merge", "--squash", "side"], False, id="squash"),
+    ],
+)
+def test_what_makes_new_commits_can_be_refused(hooked: Hooked, command: list[str], *, is_refused: bool) -> None:
+    """A commit, a merge and an applied patch are refused; a rebase is never stopped in its middle."""
+    diverge(hooked.repo)
+    patch = hooked.repo.git("format-patch", "--stdout", "-1", "side") + "\n"
+    hooked.answer("exit 42")
+    head = hooked.repo.head()
+    done = hooked.repo.try_git(*command, env={"GEMINI_CLI": "1"}, stdin=patch)
+    assert (done.code != 0) == is_refused, done
+    assert (hooked.repo.head() == head) == (is_refused or "--squash" in command)
+
+
+@pytest.mark.parametrize("event", VALIDATING)
+def test_each_validating_hook_decides_alike(hooked: Hooked, event: str) -> None:
+    """Python is told the event; code 42 refuses, an agent's marker or a person passes, the hook kept decides then."""
+    hooked.choose(event)
+    hooked.apply_patches()
+    hooked.mark("clients", "claude", "ag-1")
+    hooked.keep(event, 'printf "<%s>" "$@"; exit 3')
+    for env in ({}, {"CLAUDECODE": "1"}):
+        assert hooked.run(event, "a message", env=env) == Done(3, "<a message>", "")
+    assert hooked.called() == []
+    hooked.answer("exit 42")
+    assert hooked.run(event, "a message", env={"GEMINI_CLI": "1"}) == Done(1, "", "")
+    assert hooked.called() == [[event, ".git"]]
+
+
+def test_commit_msg_stands_in_for_pre_commit(hooked: Hooked) -> None:
+    """It refuses a commit and a merge, lets a message be edited by the hook kept, and --no-verify goes past it."""
+    hooked.choose("commit-msg")
+    (hooked.hooks / "pre-merge-commit").unlink()
+    diverge(hooked.repo)
+    hooked.keep("commit-msg", 'echo "$(cat "$1") edited" >"$1"')
+    hooked.repo.commit("three")
+    assert hooked.repo.git("log", "-1", "--format=%s") == "three edited"
+    hooked.answer("exit 42")
+    for argv in (["commit", "--allow-empty", "-m", "x"], ["merge", "--no-ff", "-m", "m", "side"]):
+        assert hooked.repo.try_git(*argv, env={"GEMINI_CLI": "1"}).code == 1
+    assert hooked.called() == [["commit-msg", ".git"]] * 2
+    hooked.repo.git("commit", "-q", "--allow-empty", "--no-verify", "-m", "x", env={"GEMINI_CLI": "1"})
+
+
+def test_patches_of_a_rebase_are_not_judged(hooked: Hooked) -> None:
+    """Outside of `git am` pre-applypatch asks nobody, and the hook kept runs."""
+    hooked.answer("exit 42")
+    hooked.keep("pre-applypatch", "exit 3")
+    (hooked.repo.path / ".git/rebase-apply").mkdir()
+    assert hooked.run("pre-applypatch", env={"GEMINI_CLI": "1"}) == Done(3, "", "")
+    assert hooked.called() == []
+
+
+@pytest.mark.parametrize("event", RECORDING)
+def test_python_records_what_the_shell_cannot(hooked: Hooked, event: str) -> None:
+    """A value that is no plain text goes to Python with the event's name."""
     hooked.repo.commit("first")
+    hooked.spool.unlink()
+    assert hooked.run(event, "0", env={"AI_AGENT": "a\tb"}) == Done(0, "", "")
+    assert hooked.called() == [[event, ".git"]]
+    assert hooked.lines() == []
+
+
+def test_whom_use_credits_is_said_only_where_it_is_certain(hooked: Hooked) -> None:
+    """After a merge that may have been a fast-forward, and within a rebase, nobody is told of a credit."""
+    hooked.mark("ids", "ag-1", "ag-1")
+    hooked.repo.commit("first")
+    hooked.use("ag-1\n", seconds=60)
+    said = "agent-tracker: credited to Front End (agent-tracker use)\n"
+    assert [hooked.run(event, "0").err for event in RECORDING] == [said, "", said]
     (hooked.repo.path / ".git/rebase-merge").mkdir()
-    hooked.run("post-commit")
-    assert hooked.lines()[-1] == f"1\tcommit\t{hooked.repo.head()}\thuman\t\trebase"
+    assert [hooked.run(event, "0").err for event in RECORDING] == ["", "", ""]
+
+
+@pytest.mark.parametrize(
+    "setting", ["log.date=raw", "log.decorate=full", "log.showSignature=true", "format.pretty=raw"]
+)
+def test_a_squash_names_what_it_squashes(hooked: Hooked, setting: str) -> None:
+    """`merge --squash` makes no commit: what it brings together is one line, newest first."""
+    diverge(hooked.repo)
+    hooked.repo.git("checkout", "-q", "side")
+    two = hooked.repo.commit("three", "-m", f"commit {OLD}\n\ncommit {NEW}")
+    one = hooked.repo.head("side~1")
+    hooked.repo.git("checkout", "-q", "main")
+    hooked.spool.unlink()
+    hooked.repo.git("-c", setting, "merge", "-q", "--squash", "side")
+    assert hooked.lines() == [f"1\tsquash\t{two}\t{one}"]
+    oid = hooked.repo.commit("squashed")
+    assert hooked.lines()[1:] == [f"1\tcommit\t{oid}\thuman\t\t"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("\n\n\\\n", id="blank"),
+        pytest.param(f"commit {OLD}", id="torn"),
+        pytest.param(f" commit {OLD}\n    commit {OLD}\n\tcommit {OLD}\n", id="indented"),
+        pytest.param(f"commit  {OLD}\ncommit\t{OLD}\ncommits {OLD}\n", id="other-words"),
+        pytest.param(f"commit {OLD[1:]}\ncommit {OLD}1\ncommit {'g' * 40}\ncommit {'A' * 40}\n", id="no-oids"),
+        pytest.param(f"commit {'*' * 40}\ncommit $(touch PWN){'1' * 28}\ncommit {'?' * 40}\ncommit\n", id="hostile"),
+        pytest.param("commit " + "\u00e9" * 40 + "\n", id="not-ascii"),
+        pytest.param("commit " + "a" * 200_000 + "\n", id="long"),
+        pytest.param(None, id="absent"),
+        pytest.param("link", id="link"),
+        pytest.param("directory", id="directory"),
+    ],
+)
+def test_a_squash_message_that_names_nothing_leaves_nothing(hooked: Hooked, text: str | None) -> None:
+    """Nothing in the file is trusted: what is no oid in its place does not count."""
+    message = hooked.repo.path / ".git/SQUASH_MSG"
+    if text == "link":
+        (message.parent / "aim").write_text(f"commit {OLD}\n")
+        message.symlink_to("aim")
+    elif text == "directory":
+        message.mkdir()
+    elif text is not None:
+        message.write_text(text)
+    assert hooked.run("post-merge", "1") == Done(0, "", "")
+    assert hooked.lines() == []
+    assert not list(hooked.repo.path.rglob("PWN"))
+
+
+@pytest.mark.parametrize("digits", [40, 64])
+def test_a_long_squash_is_written_in_parts(hooked: Hooked, digits: int) -> None:
+    """A thousand oids are noted in lines that can be appended whole; more are not, and other text is passed over."""
+    oids = [f"{number:0{digits}x}" for number in range(1100)]
+    text = "".join(f"commit {oid} (HEAD -> x)\nAuthor: A\n\n    commit {OLD}\n" for oid in oids)
+    (hooked.repo.path / ".git/SQUASH_MSG").write_text(text)
+    hooked.keep("post-merge", 'printf "<%s>" "$@"; exit 3')
+    assert hooked.run("post-merge", "1") == Done(3, "<1>", "")
+    fields = [line.split("\t") for line in hooked.lines()]
+    assert {tuple(field[:2]) for field in fields} == {("1", "squash")}
+    assert [oid for field in fields for oid in field[2:]] == oids[:1000]
+    assert max(len(line) for line in hooked.lines()) < 3600
+
+
+def test_a_squash_message_without_end_is_left_in_time(hooked: Hooked) -> None:
+    """Behind 20,000 lines nothing is read."""
+    text = "\n" * 19_999 + f"commit {OLD}\ncommit {NEW}\n"
+    (hooked.repo.path / ".git/SQUASH_MSG").write_text(text)
+    hooked.run("post-merge", "1")
+    assert hooked.lines() == [f"1\tsquash\t{OLD}"]
 
 
 def test_an_amend_is_recorded(hooked: Hooked) -> None:
@@ -708,6 +940,7 @@ def test_a_kept_hook_sees_its_own_environment(hooked: Hooked, event: str, locale
     """What git gave us, the locale above all, is what the hook that was there gets; nothing of ours leaks."""
     hooked.mark("clients", "claude", "ag-1")
     hooked.repo.commit("first")
+    hooked.choose(event)
     hooked.keep(event, f'"{shutil.which("env")}"')
     env = {"CLAUDECODE": "1", **({} if locale is None else {"LC_ALL": locale})}
     out = hooked.run(event, "amend", env=env, stdin="").out
@@ -730,6 +963,19 @@ def test_a_refused_commit_reaches_no_other_hook(hooked: Hooked) -> None:
     hooked.answer("exit 42")
     hooked.keep("pre-commit", "echo ran")
     assert hooked.run("pre-commit", env={"CLAUDECODE": "1"}) == Done(1, "", "")
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_a_hook_that_another_tool_moved_aside_runs_what_it_kept(hooked: Hooked, event: str) -> None:
+    """Under its new name it still finds the hook it kept, and runs that, unless it is the tool's own."""
+    hooked.choose(event)
+    legacy = (hooked.hooks / event).rename(hooked.hooks / f"{event}.legacy")
+    hooked.keep(event, "cat; exit 3")
+    assert run(legacy, "amend", cwd=hooked.repo.path, stdin="x y\n") == Done(3, "x y\n", "")
+    hooked.keep(event, "# File generated by something: https://example.org\nexit 3")
+    assert run(legacy, "amend", cwd=hooked.repo.path, stdin="x y\n") == Done(0, "", "")
+    legacy.rename(hooked.hooks / event)
+    assert hooked.run(event, "amend").code == 3
 
 
 def test_a_kept_hook_that_is_not_executable_is_not_run(hooked: Hooked) -> None:
@@ -774,16 +1020,23 @@ def test_inherited_shell_options_do_no_harm(tmp_path: Path) -> None:
         pytest.param({"AGENT_TRACKER_AGENT": "Front"}, id="name-with-a-capital"),
     ],
 )
-@pytest.mark.parametrize("event", EVENTS)
-def test_the_hot_path_starts_nothing(hooked: Hooked, event: str, env: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("event", "argument"),
+    [*((event, "amend") for event in EVENTS), pytest.param("post-merge", "1", id="merge --squash")],
+)
+def test_the_hot_path_starts_nothing(hooked: Hooked, event: str, argument: str, env: dict[str, str]) -> None:
     """No hook forks or executes anything beyond its own shell, and one line is written."""
     hooked.repo.commit("first")
     hooked.spool.write_text("")
+    (hooked.repo.path / ".git/SQUASH_MSG").write_text(f"commit {OLD}\n")
     for kind, key in (("clients", "claude"), ("clients", "opencode"), ("ids", "ag-1"), ("names", "front")):
         hooked.mark(kind, key, "ag-1")
     hooked.mark("mixed", "Front", "ag-1", "Front")
+    hooked.choose(event)
+    if event.endswith("-applypatch"):
+        hooked.apply_patches()
     trace = hooked.repo.path.parent / "trace"
-    argv = ["strace", "-f", "-o", str(trace), "-e", "trace=%process", str(hooked.hooks / event), "amend"]
+    argv = ["strace", "-f", "-o", str(trace), "-e", "trace=%process", str(hooked.hooks / event), argument]
     done = run(*argv, cwd=hooked.repo.path, env=env, stdin=f"{OLD} {NEW}\n")
     if "ptrace" in done.err.lower():
         pytest.skip("strace may not trace here")
@@ -816,7 +1069,7 @@ def test_the_sources_work_as_they_lie(tmp_path: Path) -> None:
 def shell_lists() -> Iterator[tuple[str, list[str]]]:
     """Yield the lists of variables that the scripts spell out, by the name of what they are for."""
     texts = {name: text.replace("\\\n", "") for name, text in hook_texts("/python", ["/path"], "/registry").items()}
-    for event in ("pre-commit", "post-commit"):
+    for event in (*VALIDATING, *RECORDING):
         values = re.findall(r"^at_values=(.*)", texts[event], re.MULTILINE)[0]
         yield event, re.findall(r"\$\{(\w+)-\}", values)
     marks = re.findall(r"^at_marks=(.*)", texts["agent-tracker-rare.sh"], re.MULTILINE)[0]
@@ -838,5 +1091,7 @@ def test_the_scripts_look_like_nobody_elses(name: str) -> None:
     assert b"parts/" not in text.split(b"# Notes")[0]
     assert text.startswith(b"#!/bin/sh\n") == (name in EVENTS)
     assert any(line.startswith(b"# agent-tracker-hook 1") for line in text.split(b"\n")[:2])
-    assert not re.search(rb"LEFTHOOK|OVERCOMMIT|husky|138fd403232d2ddd5efb44317e38bf03|\beval\b|\$\(|`[^`]*`.*\|", text)
+    assert not re.search(
+        rb"LEFTHOOK|OVERCOMMIT|husky|138fd403232d2ddd5efb44317e38bf03|\beval\b|\$\((?!\()|`[^`]*`.*\|", text
+    )
     assert bool((SOURCES / name).stat().st_mode & 0o100) == (name in EVENTS)

@@ -1,4 +1,5 @@
 # agent-tracker-hook 1: where the repository is.
+. "${0%/*}/parts/kept.sh"
 at_git=${GIT_DIR:-.git}
 at_top=${GIT_COMMON_DIR:-$at_git}
 case ${at_git%/*} in
