@@ -395,7 +395,7 @@ def install(repository: str | None) -> int:
     say(f"agent-tracker {version} is {done}: {for_people(link)}")
     if done == "upgraded":
         refresh_hooks(environment, except_for=root)
-    code = run_aloud(environment.tool("demo")) if root is None else run_aloud(environment.tool("install-hooks"), root)
+    code = run_aloud(environment.tool("demo")) if root is None else put_hooks_in(environment, root)
     if code == 0:
         say_what_next(link, repository)
     return code
@@ -415,6 +415,14 @@ def check_repository(repository: str) -> str:
         said = done.stdout.strip().splitlines() or ["git gave no reason"]
         raise InstallError(f"{repository} is not a git repository that can be used here ({said[0]})")
     return str(path)
+
+
+def put_hooks_in(environment: Environment, root: str) -> int:
+    """Install the hooks, pass on what the command says except for the next step, which we name, and return its code."""
+    done = run_quietly(environment.tool("install-hooks"), root)
+    said = "\n".join(line for line in done.stdout.splitlines() if not line.startswith("Next: "))
+    print(said, file=sys.stderr if done.returncode else sys.stdout, flush=True)
+    return done.returncode
 
 
 def refresh_hooks(environment: Environment, *, except_for: str | None) -> None:
@@ -466,7 +474,7 @@ def uninstall() -> int:
 
 
 def remove_hooks(environment: Environment, *, is_usable: bool) -> int:
-    """Flush and remove the hooks of every repository known; return how many could not be done."""
+    """Flush and remove the hooks of git's template and every repository known; return how many could not be done."""
     repositories = [path for path in known_repositories() if Path(path).is_dir()]
     if not is_usable:
         for path in repositories:
@@ -475,7 +483,7 @@ def remove_hooks(environment: Environment, *, is_usable: bool) -> int:
     flushed = run_quietly(environment.tool("flush", "--all"))
     if flushed.returncode:
         say(f"Not everything could be flushed; it stays in the repositories:\n{last_lines(flushed.stdout)}")
-    failures = 0
+    failures = int(run_quietly(environment.tool("uninstall-hooks", "--template")).returncode != 0)
     for path in repositories:
         done = run_quietly(environment.tool("uninstall-hooks", path))
         failures += done.returncode != 0

@@ -16,9 +16,23 @@ if TYPE_CHECKING:
 
     from agent_tracker.paths import UserPaths
 
-__all__ = ["POLICIES", "SETTINGS", "Setting", "Value", "find_setting", "read_settings", "unset_value", "write_value"]
+__all__ = [
+    "HOOK_STYLES",
+    "POLICIES",
+    "SETTINGS",
+    "VALIDATING",
+    "Setting",
+    "Value",
+    "check_value",
+    "find_setting",
+    "read_settings",
+    "unset_value",
+    "write_value",
+]
 
 POLICIES = ("enforce", "warn", "off")
+VALIDATING = ("pre-commit", "commit-msg")
+HOOK_STYLES = ("auto", "files", "config")
 DEFAULT_SIZE_BYTES = 512 * 1024 * 1024
 MIN_SIZE_BYTES = 1_000_000
 MAX_SIZE_BYTES = 2 * 1024 * 1024 * 1024
@@ -65,10 +79,13 @@ def _check_size(value: object) -> int:
     return value
 
 
-def _check_policy(value: object) -> str:
-    if value not in POLICIES:
-        raise ValueError(f"must be one of {', '.join(POLICIES)}, not {str(value)[:40]!r}")
-    return str(value)
+def _one_of(allowed: tuple[str, ...]) -> Callable[[object], str]:
+    def check(value: object) -> str:
+        if value not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}, not {str(value)[:40]!r}")
+        return str(value)
+
+    return check
 
 
 SETTINGS = (
@@ -92,9 +109,25 @@ SETTINGS = (
         "policy",
         "AGENT_TRACKER_POLICY",
         "enforce",
-        _check_policy,
+        _one_of(POLICIES),
         is_repository_level=True,
         meaning="an unregistered agent's commit: enforce (refused), warn, off",
+    ),
+    Setting(
+        "validateIn",
+        "AGENT_TRACKER_VALIDATE_IN",
+        VALIDATING[0],
+        _one_of(VALIDATING),
+        is_repository_level=True,
+        meaning="the hook that may refuse a commit: pre-commit, or commit-msg, which spares a large index a reading",
+    ),
+    Setting(
+        "hookStyle",
+        "AGENT_TRACKER_HOOK_STYLE",
+        HOOK_STYLES[0],
+        _one_of(HOOK_STYLES),
+        is_repository_level=True,
+        meaning="where hooks go: files, config (git 2.54 and newer read them there), or auto",
     ),
 )
 

@@ -19,7 +19,14 @@ from agent_tracker.repository import Repository, find_repository
 if TYPE_CHECKING:
     from agent_tracker.flush import Context
 
-__all__ = ["mirror_policy", "repository_values", "set_value", "settings_here", "unset_value"]
+__all__ = [
+    "mirror_policy",
+    "repository_values",
+    "set_value",
+    "settings_for_hooks",
+    "settings_here",
+    "unset_value",
+]
 
 
 def settings_here(directory: str, context: Context) -> list[Value]:
@@ -33,6 +40,16 @@ def settings_here(directory: str, context: Context) -> list[Value]:
     except GitError:
         return list(read_settings(context.paths, context.env).values())
     return list(read_settings(context.paths, context.env, repository=repository_values(repository)).values())
+
+
+def settings_for_hooks(repository: Repository, context: Context) -> tuple[str, str]:
+    """Return in which event a repository's commits are validated, and where its hooks go.
+
+    Raises:
+        ConfigError: The configuration is not valid.
+    """
+    values = read_settings(context.paths, context.env, repository=repository_values(repository))
+    return str(values["validateIn"].value), str(values["hookStyle"].value)
 
 
 def repository_values(repository: Repository) -> dict[str, str]:

@@ -49,7 +49,7 @@ STORY = (
     Step(
         "Git hooks in this repository. Each costs about what an empty hook costs.",
         "agent-tracker install-hooks",
-        ("pre-commit", "post-commit", "pre-push", "post-rewrite"),
+        ("hooks in", "post-commit", "pre-push", "post-rewrite"),
     ),
     Step(
         "A person commits as ever: nothing to declare, nothing in the way.",

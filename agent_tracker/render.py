@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from agent_tracker.config import Value
-    from agent_tracker.install import InstallReport, UninstallReport
     from agent_tracker.registration import Identity
     from agent_tracker.status import Status
     from agent_tracker.verify import VerifyReport
@@ -59,6 +58,11 @@ def show_json(kind: str, value: object) -> None:
     """Print `{"version": ..., kind: value}` to stdout."""
     encoded = msgspec.json.encode({"version": JSON_VERSION, kind: value})
     _write(msgspec.json.format(encoded, indent=2).decode() + "\n")
+
+
+def show_diagnosis_json(document: dict[str, object]) -> None:
+    """Print what `doctor --json` says, whose version stands among its other names."""
+    _write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
 
 
 def safe(text: str) -> str:
@@ -301,40 +305,3 @@ def verify_lines(report: VerifyReport) -> list[str]:
         return [f"problem: {safe(problem)}" for problem in report.problems]
     parts = (counted(report.records, "record"), counted(report.commits, "commit"), counted(report.agents, "agent"))
     return [f"Clean: {', '.join(parts)}."]
-
-
-def install_lines(report: InstallReport, *, has_agents: bool) -> list[str]:
-    """Return what install-hooks did and what comes next, a line each."""
-    if report.foreign_hooks_dir:
-        lines = [
-            f"Git looks for hooks in {safe(report.foreign_hooks_dir)}, which is not this repository's: left alone.",
-            "Commits are found in the reflog all the same. To have each credited to its agent, add at the end of",
-        ]
-        lines += [f"  {safe(to_add.path)}:\n    {to_add.line}" for to_add in report.lines_to_add]
-    else:
-        changed = {change.change for change in report.changes}
-        word = "Installed" if "installed" in changed else "Upgraded" if "upgraded" in changed else "Already installed:"
-        events = ", ".join(change.event for change in report.changes)
-        lines = [f"{word} {events} in {place(report.hooks_dir)}."]
-    lines += [f"Kept your {c.event} hook; ours runs it: {place(c.kept)}" for c in report.changes if c.kept]
-    if not has_agents:
-        lines.append("Next: agent-tracker register NAME --model MODEL --scope SCOPE [--client CLIENT]")
-    return lines
-
-
-def uninstall_lines(report: UninstallReport, trouble: str) -> list[str]:
-    """Return what uninstall-hooks did, a line each."""
-    by_change: dict[str, list[str]] = {}
-    for change in report.changes:
-        by_change.setdefault(change.change, []).append(change.event)
-    words = {
-        "removed": "Removed",
-        "restored": "Given back as they were:",
-        "left": "Left alone, somebody else's by now:",
-    }
-    lines = [f"{word} {', '.join(by_change[key])}." for key, word in words.items() if key in by_change]
-    if trouble:
-        lines.append(f"Not everything could be flushed: {safe(trouble)}")
-    if report.unflushed:
-        lines.append(f"What was not flushed stays in {safe(os.path.dirname(report.unflushed[0]))}.")
-    return lines or ["No hooks of agent-tracker were installed here."]

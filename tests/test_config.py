@@ -147,6 +147,20 @@ def test_a_policy_that_is_none_is_refused(paths: UserPaths, raw: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "words"), [("validateIn", "pre-commit, commit-msg"), ("hookStyle", "auto, files, config")]
+)
+def test_where_hooks_go_is_one_of_a_few_words(paths: UserPaths, name: str, words: str) -> None:
+    """The first is the default, the repository's git configuration counts, and anything else is refused."""
+    first, second = words.split(", ")[:2]
+    assert value_of(paths, name).value == first
+    values = read_settings(paths, {}, repository={f"agenttracker.{name}": second})
+    assert values[name].value == second
+    write(paths, f'{name} = "elsewhere"\n')
+    with pytest.raises(ConfigError, match=f"{name} must be one of {words}, not 'elsewhere'"):
+        read_settings(paths, {})
+
+
+@pytest.mark.parametrize(
     "content", [b"databasePath = \n", b"= 1", b"\xff\xfe", b"a = 1\na = 2\n", b"[a\n", b"\x00"], ids=repr
 )
 def test_a_file_that_is_no_toml_is_named(paths: UserPaths, content: bytes) -> None:
@@ -191,7 +205,13 @@ def test_writing_keeps_comments_and_order(paths: UserPaths) -> None:
 
 def test_writing_makes_the_file_and_reads_back(paths: UserPaths) -> None:
     """Every setting can be set from text and is typed in the file."""
-    given = {"databasePath": "x.lmdb", "maxDatabaseSize": "1000000", "policy": "warn"}
+    given = {
+        "databasePath": "x.lmdb",
+        "maxDatabaseSize": "1000000",
+        "policy": "warn",
+        "validateIn": "commit-msg",
+        "hookStyle": "files",
+    }
     for setting in SETTINGS:
         write_value(paths, setting, given[setting.name])
         write_value(paths, setting, given[setting.name])

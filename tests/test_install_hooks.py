@@ -13,10 +13,12 @@ from uuid import UUID
 import pytest
 
 from agent_tracker.errors import AgentTrackerError, GitError, SpoolError
+from agent_tracker.hook_scripts import TextValues
 from agent_tracker.install import (
     EVENTS,
     SHARED,
     InstallReport,
+    UninstallReport,
     hook_files_dir,
     hook_texts,
     install_hooks,
@@ -29,12 +31,27 @@ from gitrepo import GitRepo, run
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agent_tracker.hook_files import HookChange
+
 KEPT = ".agent-tracker-kept"
 
 
-def install(path: Path, *, python: str = sys.executable, sys_path: str = "/nowhere") -> InstallReport:
-    """Install as the command does, for a registry that is empty."""
-    return install_hooks(path, python=python, sys_path=[sys_path], registry=path / "registry")
+def install(
+    path: Path, *, python: str = sys.executable, sys_path: str = "/nowhere", validate_in: str = "pre-commit"
+) -> InstallReport:
+    """Install as the command does, into files, for a registry that is empty."""
+    values = TextValues(python, [sys_path], str(path / "registry"))
+    return install_hooks(find_repository(str(path), {}), values, style="files", validate_in=validate_in)
+
+
+def uninstall(path: Path, *, is_flushed: bool = False) -> UninstallReport:
+    """Uninstall as the command does."""
+    return uninstall_hooks(find_repository(str(path), {}), is_flushed=is_flushed)
+
+
+def change_of(report: InstallReport | UninstallReport, event: str) -> HookChange:
+    """Return what became of one event's hook."""
+    return next(change for change in report.changes if change.event == event)
 
 
 def tree(root: Path) -> str:
@@ -75,8 +92,10 @@ def test_hooks_are_put_in_and_record(repo: GitRepo) -> None:
     report = install(repo.path)
     oid = repo.commit("first")
     assert records(repo) == [f"commit {oid}"]
-    assert changes(report) == ["installed"] * 4
-    for name, text in hook_texts(sys.executable, ["/nowhere"], str(repo.path / "registry")).items():
+    assert changes(report) == ["installed"] * len(EVENTS)
+    texts = hook_texts(sys.executable, ["/nowhere"], str(repo.path / "registry"))
+    for name in (*EVENTS, *SHARED):
+        text = texts[name]
         assert (hooks_of(repo) / name).read_text() == text
         assert (hooks_of(repo) / name).stat().st_mode & 0o700 == (0o700 if name in EVENTS else 0o600)
     assert (repo.path / ".git/agent-tracker").stat().st_mode & 0o777 == 0o700
@@ -90,7 +109,7 @@ def test_installing_three_times_changes_nothing(repo: GitRepo) -> None:
     before = tree(repo.path)
     for _ in range(2):
         again = install(repo.path)
-        assert (again.project, changes(again)) == (first.project, ["unchanged"] * 4)
+        assert (again.project, changes(again)) == (first.project, ["unchanged"] * len(EVENTS))
     assert tree(repo.path) == before
     assert str(UUID(first.project)) == first.project
 
@@ -126,7 +145,7 @@ def test_an_installation_without_a_script_says_so(
     copy = tmp_path / "hooks"
     shutil.copytree(hook_files_dir(), copy)
     (copy / "parts/where.sh").unlink()
-    monkeypatch.setattr("agent_tracker.install.hook_files_dir", lambda: str(copy))
+    monkeypatch.setattr("agent_tracker.hook_scripts.hook_files_dir", lambda: str(copy))
     before = tree(repo.path)
     with pytest.raises(AgentTrackerError, match=r"parts/where\.sh"):
         install(repo.path)
@@ -161,7 +180,7 @@ def test_a_link_to_a_hook_of_ours_is_somebodys(repo: GitRepo) -> None:
     assert (Path(hook_files_dir()) / "pre-commit").read_text().startswith("#!/bin/sh\n# agent-tracker-hook")
     repo.commit("first")
     shutil.rmtree(repo.path / ".git/agent-tracker")
-    uninstall_hooks(repo.path)
+    uninstall(repo.path)
     assert tree(hooks_of(repo)) == before
 
 
@@ -185,11 +204,11 @@ def test_the_layout_of_one_shared_file_is_brought_up_to_date(repo: GitRepo) -> N
     for name in (*EVENTS, "agent-tracker.sh"):
         script(hooks_of(repo) / name, "# agent-tracker-hook 1: the layout before\nexit 1")
     report = install(repo.path)
-    assert changes(report) == ["upgraded"] * 4
+    assert changes(report) == ["upgraded"] * len(EVENTS)
     assert not [change.kept for change in report.changes if change.kept]
     oid = repo.commit("first", env={"CLAUDECODE": "1"})
     assert records(repo) == [f"commit {oid}"]
-    uninstall_hooks(repo.path, is_flushed=True)
+    uninstall(repo.path, is_flushed=True)
     assert not [path for path in hooks_of(repo).iterdir() if path.suffix != ".sample"]
 
 
@@ -197,7 +216,7 @@ def test_a_lost_mode_is_mended(repo: GitRepo) -> None:
     """A hook of ours that git would not run is made executable again."""
     install(repo.path)
     (hooks_of(repo) / "pre-push").chmod(0o644)
-    assert changes(install(repo.path)) == ["unchanged", "unchanged", "upgraded", "unchanged"]
+    assert change_of(install(repo.path), "pre-push").change == "upgraded"
 
 
 def test_a_foreign_hook_put_over_ours_is_kept(repo: GitRepo) -> None:
@@ -238,8 +257,9 @@ def test_uninstalling_gives_everything_back(repo: GitRepo) -> None:
     (hooks_of(repo) / "post-commit").symlink_to("nowhere")
     before = tree(repo.path)
     install(repo.path)
-    report = uninstall_hooks(repo.path)
-    assert [change.change for change in report.changes] == ["restored", "restored", "restored", "removed"]
+    report = uninstall(repo.path)
+    restored = {change.event for change in report.changes if change.change == "restored"}
+    assert restored == {"pre-commit", "pre-push", "post-commit"}
     assert report.unflushed == ()
     assert tree(repo.path) == before
 
@@ -247,7 +267,7 @@ def test_uninstalling_gives_everything_back(repo: GitRepo) -> None:
 def test_uninstalling_without_hooks_changes_nothing(repo: GitRepo) -> None:
     """Where nothing was installed there is nothing to take out."""
     before = tree(repo.path)
-    assert {change.change for change in uninstall_hooks(repo.path).changes} == {"absent"}
+    assert {change.change for change in uninstall(repo.path).changes} == {"absent"}
     assert tree(repo.path) == before
 
 
@@ -255,7 +275,7 @@ def test_facts_that_wait_keep_their_directory(repo: GitRepo) -> None:
     """Commits that were never flushed survive the hooks, and the report names their file."""
     install(repo.path)
     repo.commit("first")
-    report = uninstall_hooks(repo.path)
+    report = uninstall(repo.path)
     spool = repo.path / ".git/agent-tracker/spool"
     assert report.unflushed == (str(spool),)
     assert "commit" in spool.read_text()
@@ -268,9 +288,9 @@ def test_a_segment_keeps_the_directory_too(repo: GitRepo) -> None:
     ours = repo.path / ".git/agent-tracker"
     (ours / "spool").touch()
     (ours / "seg-1-a").write_text("x")
-    assert uninstall_hooks(repo.path).unflushed == (str(ours / "seg-1-a"),)
+    assert uninstall(repo.path).unflushed == (str(ours / "seg-1-a"),)
     (ours / "seg-1-a").unlink()
-    assert uninstall_hooks(repo.path).unflushed == ()
+    assert uninstall(repo.path).unflushed == ()
     assert not ours.exists()
 
 
@@ -280,9 +300,9 @@ def test_flushed_segments_go_but_a_grown_spool_stays(repo: GitRepo) -> None:
     ours = repo.path / ".git/agent-tracker"
     (ours / "seg-1-a").write_text("x")
     (ours / "spool").write_text("x")
-    assert uninstall_hooks(repo.path, is_flushed=True).unflushed == (str(ours / "spool"),)
+    assert uninstall(repo.path, is_flushed=True).unflushed == (str(ours / "spool"),)
     (ours / "spool").write_text("")
-    assert uninstall_hooks(repo.path, is_flushed=True).unflushed == ()
+    assert uninstall(repo.path, is_flushed=True).unflushed == ()
     assert not ours.exists()
 
 
@@ -291,7 +311,7 @@ def test_a_hook_that_replaced_ours_is_left(repo: GitRepo) -> None:
     script(hooks_of(repo) / "pre-commit", "one")
     install(repo.path)
     theirs = script(hooks_of(repo) / "pre-commit", "two")
-    report = uninstall_hooks(repo.path)
+    report = uninstall(repo.path)
     assert (report.changes[0].change, report.changes[0].kept) == ("left", f"{theirs}{KEPT}")
     assert theirs.read_text() == "#!/bin/sh\ntwo\n"
 
@@ -301,7 +321,7 @@ def test_a_kept_hook_comes_back_where_ours_is_gone(repo: GitRepo) -> None:
     theirs = script(hooks_of(repo) / "pre-commit", "one")
     install(repo.path)
     theirs.unlink()
-    assert uninstall_hooks(repo.path).changes[0].change == "restored"
+    assert uninstall(repo.path).changes[0].change == "restored"
     assert theirs.read_text() == "#!/bin/sh\none\n"
 
 
@@ -324,16 +344,21 @@ def test_the_baseline_is_written_once(repo: GitRepo) -> None:
 
 
 def test_the_baseline_covers_every_worktree(repo: GitRepo) -> None:
-    """One line a worktree: its name, the size of its HEAD reflog, the last oid there and its time."""
+    """One line a worktree and one a branch: its name, the size of its reflog, the last oid there and its time."""
     oid = repo.commit("first")
     repo.git("worktree", "add", "-q", repo.path.parent / "side")
     install(repo.path.parent / "side")
     git_dir = repo.path / ".git"
-    texts = [(at / "logs/HEAD").read_text() for at in (git_dir, git_dir / "worktrees/side")]
-    sizes = [len(text) for text in texts]
-    times = [text.rpartition("> ")[2].split()[0] for text in texts]
-    expected = f".\t{sizes[0]}\t{oid}\t{times[0]}\nside\t{sizes[1]}\t{oid}\t{times[1]}\n"
-    assert (git_dir / "agent-tracker/reflog").read_text() == expected
+    logs = {
+        ".": git_dir / "logs/HEAD",
+        "side": git_dir / "worktrees/side/logs/HEAD",
+        "refs/heads/main": git_dir / "logs/refs/heads/main",
+        "refs/heads/side": git_dir / "logs/refs/heads/side",
+    }
+    texts = {name: log.read_text() for name, log in logs.items()}
+    times = {name: text.rpartition("> ")[2].split()[0] for name, text in texts.items()}
+    expected = [f"{name}\t{len(text)}\t{oid}\t{times[name]}" for name, text in texts.items()]
+    assert (git_dir / "agent-tracker/reflog").read_text().splitlines() == expected
 
 
 def test_a_linked_worktree_gets_the_common_hooks(repo: GitRepo) -> None:
@@ -345,7 +370,7 @@ def test_a_linked_worktree_gets_the_common_hooks(repo: GitRepo) -> None:
     oid = side.commit("second")
     assert records(repo) == [f"commit {oid}"]
     (repo.path / ".git/worktrees/side/agent-tracker").mkdir()
-    uninstall_hooks(side.path)
+    uninstall(side.path)
     assert not (repo.path / ".git/worktrees/side/agent-tracker").exists()
 
 
@@ -379,7 +404,7 @@ def test_the_lines_to_add_work(repo: GitRepo, tmp_path: Path) -> None:
     third = GitRepo(tmp_path / "side").commit("third")
     assert records(repo) == [f"commit {first}", f"commit {repo.head()}", "rewrite amend", f"commit {third}"]
     assert install(repo.path).lines_to_add == ()
-    uninstall_hooks(repo.path)
+    uninstall(repo.path)
     repo.commit("fourth")
     assert records(repo)[-1] == f"commit {third}"
 
@@ -412,8 +437,13 @@ def test_a_linked_hooks_directory_is_somebody_elses(repo: GitRepo) -> None:
 
 
 def test_a_repository_without_hooks_directory_gets_one(tmp_path: Path) -> None:
-    """`git init --template=` makes none."""
+    """`git init --template=` makes none; it goes again with the hooks."""
     repo = GitRepo.init(tmp_path / "bare-bones", "--template=")
+    before = tree(repo.path / ".git")
+    for _ in range(2):
+        install(repo.path)
+    assert uninstall(repo.path).unflushed == ()
+    assert tree(repo.path / ".git") == before
     install(repo.path)
     oid = repo.commit("first")
     assert records(repo) == [f"commit {oid}"]
@@ -439,7 +469,7 @@ def test_a_linked_spool_directory_is_refused(repo: GitRepo, tmp_path: Path) -> N
     (repo.path / ".git/agent-tracker").symlink_to(tmp_path / "aim")
     with pytest.raises(SpoolError, match="agent-tracker"):
         install(repo.path)
-    uninstall_hooks(repo.path)
+    uninstall(repo.path)
     assert (tmp_path / "aim").exists()
 
 
@@ -454,7 +484,7 @@ def test_missing_hooks_are_named(repo: GitRepo, tmp_path: Path) -> None:
     repo.git("config", "core.hooksPath", tmp_path / "shared")
     line = install(repo.path).lines_to_add[1]
     script(Path(line.path), line.line)
-    assert missing_hooks(found) == ("pre-commit", "pre-push", "post-rewrite")
+    assert missing_hooks(found) == tuple(event for event in EVENTS if event != Path(line.path).name)
 
 
 def test_a_hooks_directory_that_is_none_is_an_error(repo: GitRepo) -> None:
