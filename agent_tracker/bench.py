@@ -24,14 +24,18 @@ from agent_tracker.bench_hooks import (
     FlushCost,
     PushCost,
     Range,
+    RebaseCost,
     added,
     alternate,
     measure_commits,
     measure_flush,
     measure_pushes,
+    measure_rebases,
     register_agent,
 )
+from agent_tracker.bench_others import Other, OthersCost, measure_others
 from agent_tracker.errors import AgentTrackerError
+from agent_tracker.escaping import escape
 from agent_tracker.records import AgentFact, CommitFact, ProjectFact
 from agent_tracker.store import Store
 from agent_tracker.throwaway import throwaway
@@ -102,6 +106,8 @@ class Figures(NamedTuple):
     store: StoreSpeed
     codecs: tuple[Codec, ...]
     took_s: float
+    rebase: RebaseCost
+    others: OthersCost
 
 
 def _say_nothing(_step: str) -> None:
@@ -136,13 +142,18 @@ def _measure(place: Throwaway, commits: int, facts: int, progress: Callable[[str
     commit = measure_commits(place, agent, commits)
     progress(f"git push, {commits} rounds")
     push = measure_pushes(place, agent, commits, few)
+    progress(f"git rebase, {few} rounds")
+    rebase = measure_rebases(place, few)
+    progress(f"other hook managers, {few} rounds")
+    others = measure_others(place, few, os.getcwd())
     progress(f"a flush with nothing to do, {2 * few} rounds")
     flush = measure_flush(place, 2 * few)
     progress(f"the store, {facts} facts")
     store = _measure_store(place, facts)
     progress("codecs")
     codecs = _measure_codecs(place, few)
-    return Figures(machine, ESTIMATOR, commit, push, flush, store, codecs, time.perf_counter() - start)
+    took_s = time.perf_counter() - start
+    return Figures(machine, ESTIMATOR, commit, push, flush, store, codecs, took_s, rebase, others)
 
 
 # -- the machine -------------------------------------------------------------------------------------------------------
@@ -376,6 +387,8 @@ def as_lines(figures: Figures) -> list[str]:
     parts = (
         _machine_lines(figures),
         _commit_lines(figures.commit),
+        _others_lines(figures.others),
+        _rebase_lines(figures.rebase),
         _push_lines(figures.push),
         _flush_lines(figures.flush),
         _store_lines(figures.store),
@@ -407,6 +420,33 @@ def _commit_lines(commit: CommitCost) -> list[str]:
             "ours, for a person", f"{commit.person_add_ms:.2f}", _times(commit.person_ratio, commit.person_ratio_range)
         ),
         _line("ours, for an agent", f"{commit.agent_add_ms:.2f}", _times(commit.agent_ratio, commit.agent_ratio_range)),
+    ]
+
+
+def _others_lines(others: OthersCost) -> list[str]:
+    lines = [
+        f"git commit beside other hook managers, {others.rounds} rounds",
+        _line("without hooks", f"{others.no_hooks_ms:.2f}"),
+        _line("two empty sh hooks add", f"{others.empty_hooks_add_ms:.2f}", BASELINE),
+        _line("ours", f"{others.ours_add_ms:.2f}", _times(others.ours_ratio, others.ours_ratio_range)),
+    ]
+    return lines + [_other_line(other) for other in others.others]
+
+
+def _other_line(other: Other) -> str:
+    if other.trouble:
+        return _line(other.name, "-", escape(other.trouble)[:60])
+    what = f"{other.name} {other.version}".strip()
+    hooks = f", {', '.join(other.hooks)}" if other.name == "git-lfs" else ""
+    return _line(what[:26], f"{other.add_ms:.2f}", _times(other.ratio, other.ratio_range) + hooks)
+
+
+def _rebase_lines(rebase: RebaseCost) -> list[str]:
+    return [
+        f"git rebase of {rebase.rebased_commits} commits, {rebase.rounds} rounds",
+        _line("without hooks", f"{rebase.no_hooks_ms:.2f}"),
+        _line("an empty post-commit adds", f"{rebase.empty_hook_add_ms:.2f}", BASELINE),
+        _line("ours", f"{rebase.ours_add_ms:.2f}", _times(rebase.ours_ratio, rebase.ours_ratio_range)),
     ]
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.errors import AgentTrackerError
 from agent_tracker.paths import RepositoryPaths
-from agent_tracker.throwaway import NO_PROGRAMS_HINT, write_program
+from agent_tracker.throwaway import EMPTY_HOOK, NO_PROGRAMS_HINT, write_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,22 +28,25 @@ if TYPE_CHECKING:
     from agent_tracker.throwaway import Throwaway
 
 __all__ = [
+    "BenchRepository",
     "CommitCost",
     "FlushCost",
     "PushCost",
+    "RebaseCost",
     "added",
     "alternate",
     "measure_commits",
     "measure_flush",
     "measure_pushes",
+    "measure_rebases",
     "ratio",
     "register_agent",
 ]
 
 SPOOLED = 10
+REBASED = 30
 WARM_UP = 3
 RESAMPLES = 400
-EMPTY_HOOK = "#!/bin/sh\n"
 AGENT_TRACKER = (sys.executable, "-c", "import sys; from agent_tracker.__main__ import main; sys.exit(main())")
 """What the installed `agent-tracker` runs, without looking for it on the PATH."""
 IMPORT_LMDB = (sys.executable, "-ISc", "import sys; sys.path.append(sys.argv[1]); import lmdb")
@@ -79,6 +82,18 @@ class PushCost(NamedTuple):
     flush_rounds: int
     flushed_commits: int
     flush_add_ms: float
+
+
+class RebaseCost(NamedTuple):
+    """What hooks add to a `git rebase` of some commits, in ms; the ratio against what an empty post-commit adds."""
+
+    rounds: int
+    rebased_commits: int
+    no_hooks_ms: float
+    empty_hook_add_ms: float
+    ours_add_ms: float
+    ours_ratio: float
+    ours_ratio_range: Range
 
 
 class FlushCost(NamedTuple):
@@ -127,7 +142,7 @@ def _ratio(rounds: Sequence[tuple[float, float, float]]) -> float:
     return median(ours - none for none, _, ours in rounds) / base if base > 0 else 0.0
 
 
-class _Repository:
+class BenchRepository:
     """A throwaway repository and the commands that are timed in it."""
 
     def __init__(
@@ -145,16 +160,20 @@ class _Repository:
             self.tracker("install-hooks")
 
     def git(self, *argv: str) -> float:
+        """Run git and return how many seconds that took."""
         return self._place.must(["git", *argv], cwd=self.path).took_s
 
     def tracker(self, *argv: str) -> str:
+        """Run agent-tracker and return what it prints."""
         return self._place.must([*AGENT_TRACKER, *argv], cwd=self.path).output
 
     def commit(self, agent: str = "") -> float:
+        """Make an empty commit as a person or an agent, and return how many seconds that took."""
         env = {"AGENT_TRACKER_AGENT": agent} if agent else {}
         return self._place.must(COMMIT, cwd=self.path, env=env).took_s
 
     def commit_many(self, count: int, agent: str = "") -> None:
+        """Make some empty commits."""
         for _ in range(count):
             self.commit(agent)
 
@@ -173,7 +192,28 @@ class _Repository:
         return self.git("push", "--quiet", "--force", "origin", f"HEAD{'' if self._is_newer else '~'}:refs/heads/other")
 
     def push(self) -> float:
+        """Push the main branch and return how many seconds that took."""
         return self.git("push", "--quiet", "origin", "main")
+
+    def add_branch(self) -> None:
+        """Make two bases, and thirty commits of one file each to be rebased from one to the other in turn."""
+        self.commit()
+        self.git("branch", "base")
+        self.commit()
+        self.git("branch", "other")
+        for number in range(REBASED):
+            name = f"file-{number}"
+            with open(os.path.join(self.path, name), "w", encoding="utf-8") as file:
+                file.write(f"{number}\n")
+            self.git("add", name)
+            self.git("commit", "--quiet", "--message", name)
+        self._is_newer = True
+
+    def rebase(self) -> float:
+        """Rebase the thirty commits onto the base on which they are not."""
+        here, there = ("other", "base") if self._is_newer else ("base", "other")
+        self._is_newer = not self._is_newer
+        return self.git("rebase", "--quiet", "--onto", there, here)
 
     def spooled(self) -> list[str]:
         """Return the spool's lines."""
@@ -206,10 +246,10 @@ def measure_commits(place: Throwaway, agent: str, rounds: int) -> CommitCost:
     Raises:
         AgentTrackerError: A command failed, or the hooks did not record what they should.
     """
-    plain = _Repository(place, "none")
-    empty = _Repository(place, "empty", empty_hooks=("pre-commit", "post-commit"))
-    person = _Repository(place, "person", is_ours=True)
-    agents = _Repository(place, "agent", is_ours=True)
+    plain = BenchRepository(place, "none")
+    empty = BenchRepository(place, "empty", empty_hooks=("pre-commit", "post-commit"))
+    person = BenchRepository(place, "person", is_ours=True)
+    agents = BenchRepository(place, "agent", is_ours=True)
     kinds = {
         "none": plain.commit,
         "empty": empty.commit,
@@ -239,9 +279,9 @@ def measure_pushes(place: Throwaway, agent: str, rounds: int, flush_rounds: int)
     Raises:
         AgentTrackerError: A command failed, or a push did not flush.
     """
-    plain = _Repository(place, "push-none")
-    empty = _Repository(place, "push-empty", empty_hooks=("pre-push",))
-    ours = _Repository(place, "push-ours", is_ours=True)
+    plain = BenchRepository(place, "push-none")
+    empty = BenchRepository(place, "push-empty", empty_hooks=("pre-push",))
+    ours = BenchRepository(place, "push-ours", is_ours=True)
     for repository in (plain, empty, ours):
         repository.add_remote()
     ours.tracker("flush")
@@ -274,13 +314,42 @@ def measure_pushes(place: Throwaway, agent: str, rounds: int, flush_rounds: int)
     )
 
 
+def measure_rebases(place: Throwaway, rounds: int) -> RebaseCost:
+    """Measure `git rebase` of thirty commits to and fro: without hooks, with an empty post-commit, and with ours.
+
+    Raises:
+        AgentTrackerError: A command failed, or the hooks did not record what became of the commits.
+    """
+    plain = BenchRepository(place, "rebase-none")
+    empty = BenchRepository(place, "rebase-empty", empty_hooks=("post-commit",))
+    ours = BenchRepository(place, "rebase-ours")
+    for repository in (plain, empty, ours):
+        repository.add_branch()
+    ours.tracker("install-hooks")
+    times = alternate(rounds, {"none": plain.rebase, "empty": empty.rebase, "ours": ours.rebase})
+    told = sum(1 for line in ours.spooled() if "\trewrite\trebase\t" in line)
+    expected = REBASED * (rounds + WARM_UP)
+    if told != expected:
+        raise AgentTrackerError(f"the hooks recorded {told} of {expected} rewrites in {ours.path}", NO_PROGRAMS_HINT)
+    ours_ratio = ratio(times, "ours")
+    return RebaseCost(
+        rounds=rounds,
+        rebased_commits=REBASED,
+        no_hooks_ms=median(times["none"]),
+        empty_hook_add_ms=added(times, "empty", "none"),
+        ours_add_ms=added(times, "ours", "none"),
+        ours_ratio=ours_ratio[0],
+        ours_ratio_range=ours_ratio[1],
+    )
+
+
 def measure_flush(place: Throwaway, rounds: int) -> FlushCost:
     """Measure a second flush with nothing to do against an interpreter that imports lmdb and nothing else.
 
     Raises:
         AgentTrackerError: A command failed, or there was something to do.
     """
-    repository = _Repository(place, "flush", is_ours=True)
+    repository = BenchRepository(place, "flush", is_ours=True)
     repository.commit()
     repository.tracker("flush")
     said = repository.tracker("flush")

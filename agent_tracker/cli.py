@@ -94,25 +94,61 @@ def _root(
 @app.command("install-hooks")
 def install_hooks_command(
     repository: Annotated[Path | None, typer.Argument(help="Where; default: here.")] = None,
+    *,
+    everything_under: Annotated[
+        Path | None, typer.Option("--all", metavar="DIR", help="In every repository under a directory.")
+    ] = None,
+    template: Annotated[
+        bool, typer.Option("--template", help="For every repository that git makes from now on.")
+    ] = False,
+    style: Annotated[
+        str, typer.Option(metavar="auto|files|config", help="Where hooks go this time; else: the setting hookStyle.")
+    ] = "",
+    as_json: Json = False,
 ) -> None:
     """Install the git hooks in a repository: from then on every commit is credited to the agent that made it."""
-    from agent_tracker import installing  # noqa: PLC0415 -- its imports are this command's alone
-    from agent_tracker.render import install_lines, show  # noqa: PLC0415
+    from agent_tracker import installing, render_hooks  # noqa: PLC0415 -- its imports are this command's alone
 
-    report, has_agents = installing.install(_repository(repository), _context())
-    show(*install_lines(report, has_agents=has_agents))
+    _only_one(repository, everything_under, template)
+    if template:
+        made = installing.put_into_template(_context())
+        render_hooks.show_template(made, as_json=as_json)
+    elif everything_under is not None:
+        outcomes = list(installing.install_all(str(everything_under), _context(), style=style))
+        shown = [render_hooks.outcome_json(outcome) for outcome in outcomes]
+        render_hooks.show_outcomes(shown, render_hooks.outcome_lines(outcomes), as_json=as_json)
+        raise typer.Exit(any(outcome.trouble for outcome in outcomes))
+    else:
+        found = _repository(repository)
+        report, has_agents = installing.install(found, _context(), style=style)
+        shown = [render_hooks.outcome_json(installing.Outcome(found.main_path, report, ""))]
+        render_hooks.show_outcomes(shown, render_hooks.install_lines(report, has_agents=has_agents), as_json=as_json)
+
+
+def _only_one(repository: Path | None, everything_under: Path | None, template: bool) -> None:  # noqa: FBT001
+    if (repository is not None) + (everything_under is not None) + template > 1:
+        raise UsageError("a repository, --all and --template exclude each other", "agent-tracker install-hooks --help")
 
 
 @app.command("uninstall-hooks")
 def uninstall_hooks_command(
     repository: Annotated[Path | None, typer.Argument(help="Where; default: here.")] = None,
+    *,
+    template: Annotated[bool, typer.Option("--template", help="Out of git's template for new repositories.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Take the hooks out again and give back what was there before."""
-    from agent_tracker import installing  # noqa: PLC0415
-    from agent_tracker.render import show, uninstall_lines  # noqa: PLC0415
+    from agent_tracker import installing, render_hooks  # noqa: PLC0415
 
-    report, trouble = installing.uninstall(_repository(repository), _context())
-    show(*uninstall_lines(report, trouble))
+    _only_one(repository, None, template)
+    if template:
+        undone = installing.take_out_of_template(_context())
+        render_hooks.show_template(undone, as_json=as_json)
+        return
+    found = _repository(repository)
+    report, trouble = installing.uninstall(found, _context())
+    shown = [render_hooks.uninstall_json(found.main_path, report, trouble)]
+    render_hooks.show_outcomes(shown, render_hooks.uninstall_lines(report, trouble), as_json=as_json)
 
 
 @app.command()
@@ -341,6 +377,29 @@ def verify(*, as_json: Json = False) -> None:
     raise typer.Exit(1 if report.problems else 0)
 
 
+@app.command()
+def doctor(
+    path: Annotated[Path | None, typer.Argument(help="Where; default: here.")] = None,
+    *,
+    everywhere: Annotated[bool, typer.Option("--all", help="In every repository that is known.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what is safe to mend.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Name each problem in one line with its remedy; exit code 1 if anything needs care."""
+    from agent_tracker import doctor as verb  # noqa: PLC0415
+    from agent_tracker import render, render_doctor  # noqa: PLC0415
+
+    context = _context()
+    if path is not None:
+        context = context._replace(env={name: v for name, v in context.env.items() if not name.startswith("GIT_")})
+    found = verb.doctor(str(path or os.getcwd()), context, is_all=everywhere, is_fix=fix)
+    if as_json:
+        render.show_diagnosis_json(render_doctor.doctor_json(found))
+    else:
+        render.show(*render_doctor.doctor_lines(found))
+    raise typer.Exit(1 if found.problems else 0)
+
+
 # -- configuration -----------------------------------------------------------------------------------------------------
 
 
@@ -382,21 +441,21 @@ def config_get(name: str) -> None:
 @config_app.command("set")
 def config_set(name: str, value: str, *, repo: OfRepository = False) -> None:
     """Set a value for all repositories, or with --repo for this one."""
-    from agent_tracker import configuring, render  # noqa: PLC0415
+    from agent_tracker import configuring, render, render_hooks  # noqa: PLC0415
 
     place = configuring.set_value(_repository() if repo else None, _context(), name, value)
-    render.show(f"Set {name} in {render.safe(place)}.")
+    render.show(f"Set {name} in {render.safe(place)}.", *render_hooks.after_setting(name))
 
 
 @config_app.command("unset")
 def config_unset(name: str, *, repo: OfRepository = False) -> None:
     """Take a value out again."""
-    from agent_tracker import configuring, render  # noqa: PLC0415
+    from agent_tracker import configuring, render, render_hooks  # noqa: PLC0415
 
     place = configuring.unset_value(_repository() if repo else None, _context(), name)
     if not place:
         raise ConfigError(f"{name} is not set there", "agent-tracker config shows where each value comes from")
-    render.show(f"Unset {name} in {render.safe(place)}.")
+    render.show(f"Unset {name} in {render.safe(place)}.", *render_hooks.after_setting(name))
 
 
 # -- showing off -------------------------------------------------------------------------------------------------------

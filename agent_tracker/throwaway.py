@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from types import FrameType
 
-__all__ = ["NO_PROGRAMS_HINT", "Done", "Throwaway", "throwaway", "write_program"]
+__all__ = ["EMPTY_HOOK", "NO_PROGRAMS_HINT", "Done", "Throwaway", "throwaway", "write_program"]
 
 TIMEOUT_S = 120.0
 SEALED_PREFIXES = ("AGENT_TRACKER_", "GIT_", "XDG_")
@@ -43,6 +43,7 @@ CONFIGURATION = """\
 NO_PROGRAMS_HINT = "if programs may not run there: export TMPDIR=/path/to/another/directory"
 """What to try where hooks or programs in it do nothing: /tmp may be mounted `noexec`."""
 
+EMPTY_HOOK = "#!/bin/sh\n"
 NOTHING: Mapping[str, str] = {}
 
 

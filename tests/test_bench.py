@@ -1,12 +1,24 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from agent_tracker.bench import Codec, Figures, Machine, StoreSpeed, as_lines, as_mapping
-from agent_tracker.bench_hooks import CommitCost, FlushCost, PushCost, _Repository, added, alternate, ratio
+from agent_tracker.bench_hooks import (
+    BenchRepository,
+    CommitCost,
+    FlushCost,
+    PushCost,
+    RebaseCost,
+    added,
+    alternate,
+    ratio,
+)
+from agent_tracker.bench_others import SET_UPS, Other, OthersCost, find_program, measure_others
 from agent_tracker.errors import AgentTrackerError
 from agent_tracker.throwaway import throwaway
 from gitrepo import agent_tracker
@@ -24,6 +36,19 @@ FIGURES = Figures(
     StoreSpeed(100_000, 200_000.4, 200.6, 10_000, 500_000.0, 600_000.0),
     (Codec("struct", 1e6, 2e6, 86.0, 0.4), Codec("json", 4e5, 3e5, 131.0, 7.0)),
     17.2,
+    RebaseCost(20, 30, 300.0, 30.0, 36.0, 1.2, (1.15, 1.25)),
+    OthersCost(
+        20,
+        5.0,
+        2.0,
+        2.3,
+        1.15,
+        (1.1, 1.21),
+        (
+            Other("pre-commit", "4.1.0", ("pre-commit", "post-commit"), 400.0, 200.0, (190.0, 210.0), ""),
+            Other("husky", "", (), 0.0, 0.0, (0.0, 0.0), "absent"),
+        ),
+    ),
 )
 
 
@@ -55,6 +80,8 @@ def test_it_measures_for_real_and_leaves_nothing(temporary: Path, home: Path) ->
     assert shape(figures) == shape(as_mapping(FIGURES))
     assert figures["commit"]["rounds"] == 3
     assert figures["push"]["flushed_commits"] == 10
+    assert figures["rebase"]["rebased_commits"] == 30
+    assert [other["name"] for other in figures["others"]["others"]] == list(SET_UPS)
     assert figures["store"]["facts"] == 200
     assert [codec["name"] for codec in figures["codecs"]] == ["struct", "json", "msgspec"]
     always = ("no_hooks_ms", "no_hook_ms", "nothing_to_do_ms", "import_lmdb_ms", "facts_per_s", "commit_reads_per_s")
@@ -70,7 +97,7 @@ def shape(value: object) -> object:
     if isinstance(value, dict):
         return {name: shape(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [shape(value[0])]
+        return [shape(value[0]) if value else None]
     return None
 
 
@@ -96,6 +123,10 @@ def test_people_read_every_figure() -> None:
         "200,000",
         "500,000",
         "600,000",
+        "1.20 x (1.15 to 1.25)",
+        "1.15 x (1.10 to 1.21)",
+        "pre-commit 4.1.0              400.00  200.00 x",
+        "husky                              -  absent",
     ):
         assert figure in text
     assert "busy" not in text
@@ -144,10 +175,10 @@ def test_hooks_that_do_nothing_are_not_measured(temporary: Path, monkeypatch: py
     """Fast because broken is an error, not a figure."""
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
     with throwaway("t-") as place:
-        ours = _Repository(place, "ours", is_ours=True)
+        ours = BenchRepository(place, "ours", is_ours=True)
         ours.commit()
         ours.expect_spooled(1)
-        empty = _Repository(place, "empty", empty_hooks=("post-commit",))
+        empty = BenchRepository(place, "empty", empty_hooks=("post-commit",))
         empty.commit()
         with pytest.raises(AgentTrackerError, match="recorded 0 of 1 commits"):
             empty.expect_spooled(1)
@@ -164,3 +195,57 @@ def test_without_git_it_says_so(temporary: Path) -> None:
 def test_too_few_is_a_usage_error(temporary: Path, option: str) -> None:
     """A median needs something to be taken of."""
     assert agent_tracker("bench", option, "1", cwd=temporary.parent).code == 2
+
+
+@pytest.mark.parametrize("name", SET_UPS)
+def test_a_manager_that_is_here_is_measured(temporary: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """With its real program on the PATH, a commit goes through its hooks and has a time of its own."""
+    if not find_program(name, str(temporary)):
+        pytest.skip(f"{name} is not installed")
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    with throwaway("t-") as place:
+        others = measure_others(place, 3, str(temporary)).others
+    (found,) = (other for other in others if other.name == name)
+    assert found.trouble == ""
+    assert found.version[0].isdigit()
+    assert "post-commit" in found.hooks
+    assert found.add_ms != 0
+
+
+def test_absent_managers_are_said_to_be_absent(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ours is measured all the same, in its own right."""
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    git = temporary / "bin/git"
+    git.parent.mkdir()
+    git.symlink_to(shutil.which("git") or "git")
+    monkeypatch.setenv("PATH", str(git.parent))
+    monkeypatch.setattr("sys.executable", str(temporary / "bin/python3"))
+    with throwaway("t-") as place:
+        cost = measure_others(place, 3, str(temporary))
+    assert [other.trouble for other in cost.others] == ["absent"] * len(SET_UPS)
+    assert cost.no_hooks_ms > 0
+
+
+def test_a_manager_that_cannot_be_set_up_does_not_stop_the_rest(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program of that name that fails is reported with its last line."""
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.setenv("PATH", f"{temporary / 'bin'}:{os.environ['PATH']}")
+    (temporary / "bin").mkdir()
+    program = temporary / "bin/lefthook"
+    program.write_text("#!/bin/sh\necho broken here; exit 3\n")
+    program.chmod(0o755)
+    with throwaway("t-") as place:
+        found = {other.name: other for other in measure_others(place, 3, str(temporary)).others}
+    assert "broken here" in found["lefthook"].trouble
+
+
+def test_a_program_is_found_in_node_modules(tmp_path: Path) -> None:
+    """Not only on the PATH."""
+    program = tmp_path / "node_modules/.bin/some-hook-manager"
+    program.parent.mkdir(parents=True)
+    assert find_program("some-hook-manager", str(tmp_path)) == ""
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    assert find_program("some-hook-manager", str(tmp_path)) == str(program)

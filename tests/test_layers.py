@@ -14,19 +14,25 @@ PACKAGE = Path(__file__).parent.parent / "agent_tracker"
 
 TIERS: tuple[frozenset[str], ...] = (
     frozenset({"__init__", "errors", "records"}),
-    frozenset({"escaping"}),
+    frozenset({"escaping", "hook_scripts"}),
     frozenset({"lines", "packing", "files", "locking"}),
     frozenset({"paths", "repository", "config", "git", "history", "spool", "reflog", "tables", "settled"}),
-    frozenset({"store"}),
-    frozenset({"registration", "xp", "credit"}),
-    frozenset({"registry", "throwaway", "views.base", "views.log", "views.standings"}),
-    frozenset({"apply", "gather", "verify", "install"}),
+    frozenset({"store", "changes", "config_hooks", "neighbours"}),
+    frozenset({"registration", "xp", "credit", "origins", "hook_files"}),
+    frozenset({"registry", "throwaway", "tracing", "views.base", "views.log", "views.standings"}),
+    frozenset({"apply", "gather", "verify", "install", "template_hooks"}),
+    frozenset({"observe", "abandon"}),
     frozenset({"flush"}),
     frozenset({"configuring"}),
     frozenset({"hook", "agents", "bench_hooks", "flush_command"}),
+    frozenset({"bench_others"}),
     frozenset({"installing"}),
-    frozenset({"status", "bench", "demo"}),
-    frozenset({"render"}),
+    frozenset({"status", "bench", "demo", "symptoms"}),
+    frozenset({"hook_checks", "user_checks"}),
+    frozenset({"spool_checks"}),
+    frozenset({"mending"}),
+    frozenset({"doctor"}),
+    frozenset({"render", "render_hooks", "render_doctor"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )
@@ -36,15 +42,19 @@ SIBLINGS = {
     ("records", "errors"),
     ("apply", "verify"),
     ("verify", "apply"),
+    ("reflog", "git"),
+    ("reflog", "repository"),
     ("settled", "paths"),
     ("settled", "repository"),
     ("config", "paths"),
     ("views.log", "views.base"),
     ("views.standings", "views.base"),
+    ("render_hooks", "render"),
+    ("render_doctor", "render"),
 }
 """The imports inside one tier: (importer, imported)."""
 
-PURE = frozenset({"registration", "xp", "credit", "views.base", "views.log", "views.standings"})
+PURE = frozenset({"registration", "xp", "credit", "origins", "views.base", "views.log", "views.standings"})
 PURE_MAY_IMPORT = frozenset({"errors", "records"}) | PURE
 SOLE_IMPORTERS = {
     "lmdb": "store",
