@@ -42,7 +42,7 @@ def test_the_whole_way_is_shown(temporary: Path, home: Path) -> None:
         "$ agent-tracker register bob ",
         "Registered bob-",
         "$ agent-tracker install-hooks",
-        "pre-commit",
+        "Installed 8 hooks",
         "git commit -qm 'Start the shop'",
         "AGENT_TRACKER_AGENT=ada git commit",
         "AGENT_TRACKER_AGENT=bob git commit",
