@@ -37,6 +37,7 @@ from agent_tracker.records import (
     SeenSquash,
     StateFact,
 )
+from agent_tracker.reflog import Left
 from agent_tracker.registry import read_agents, write_agents
 from agent_tracker.repository import Repository, worktrees
 from agent_tracker.spool import Segment, append, ensure_directory, mark_applied, read_segment, seal, segments, set_aside
@@ -256,7 +257,10 @@ def _plan(store: Store, spools: list[_Spool], repository: Repository | None, con
         said, positions = read_reflogs(snapshot, repository, project_id, now_ns=context.now_ns)
         sighted += said
         others = _others(snapshot, project_id)
-        refs = look_at_branches(repository, now=context.now)
+        # A reset may have left commits to which nothing leads any more.
+        refs = look_at_branches(
+            repository, now=context.now, is_forced=any(isinstance(each.said, Left) for each in said)
+        )
         sighted += [Sighted(Arrived(oid), context.now_ns + len(sighted) + i) for i, oid in enumerate(refs.arrived)]
         losses = Losses([], {})
         if refs.is_new and snapshot:

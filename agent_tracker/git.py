@@ -7,6 +7,7 @@ another repository.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from agent_tracker.errors import GitError
@@ -187,10 +188,9 @@ def list_commits(
         return {}
     lines = [oid.hex() for oid in tips] + [f"^{oid.hex()}" for oid in but]
     argv = ["rev-list", "--parents", "--ignore-missing", f"--max-count={limit}", "--stdin", *options]
-    try:
-        out = run([f"--git-dir={common_dir}", *argv], cwd=common_dir, stdin="\n".join([*lines, ""]).encode())
-    except GitError:
-        return {}
+    out = b""
+    with suppress(GitError):
+        out = _answer([f"--git-dir={common_dir}", *argv], "\n".join([*lines, ""]).encode())
     rows = ([bytes.fromhex(word) for word in line.split()] for line in out.decode().splitlines())
     return {oid: tuple(parents) for oid, *parents in rows}
 
@@ -219,6 +219,20 @@ def find_missing(common_dir: str, oids: Sequence[bytes]) -> set[bytes]:
     return {bytes.fromhex(line.split()[0].decode()) for line in out.splitlines() if line.endswith(b" missing")}
 
 
+def _answer(argv: list[str], stdin: bytes) -> bytes:
+    """Return what a git command prints that reads all of its input first, without the cost of the subprocess module.
+
+    Raises:
+        GitError: It cannot be run, or failed.
+    """
+    with _Process(["git", *argv]) as process:
+        process.request(stdin)
+        out = process.rest()
+    if process.code:
+        raise GitError(f"git {argv[1]} ended with code {process.code}", "git fsck")
+    return out
+
+
 def read_commits(common_dir: str, oids: Iterable[bytes]) -> dict[bytes, CommitObject]:
     """Return the commit objects of `oids`; those that git no longer has are left out.
 
@@ -228,10 +242,10 @@ def read_commits(common_dir: str, oids: Iterable[bytes]) -> dict[bytes, CommitOb
     if not wanted:
         return {}
     found = {}
-    with _Batch(common_dir) as batch:
+    with _Process(["git", f"--git-dir={common_dir}", "cat-file", "--batch"]) as batch:
         for start in range(0, len(wanted), BATCH):
             chunk = wanted[start : start + BATCH]
-            batch.request(chunk)
+            batch.request(b"".join(b"%s\n" % oid.hex().encode() for oid in chunk))
             for oid in chunk:
                 kind, body = batch.answer()
                 if kind == b"commit":
@@ -239,11 +253,10 @@ def read_commits(common_dir: str, oids: Iterable[bytes]) -> dict[bytes, CommitOb
     return found
 
 
-class _Batch:
-    """A `git cat-file --batch` process: requests in, objects out."""
+class _Process:
+    """A git process with pipes: requests in, answers out."""
 
-    def __init__(self, common_dir: str) -> None:
-        argv = ["git", f"--git-dir={common_dir}", "cat-file", "--batch"]
+    def __init__(self, argv: list[str]) -> None:
         to_child, self._requests = os.pipe()
         answers, from_child = os.pipe()
         try:
@@ -256,22 +269,37 @@ class _Batch:
             os.close(to_child)
             os.close(from_child)
         self._answers = os.fdopen(answers, "rb")
+        self._is_open = True
+        self.code = 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._requests)
+        self._close()
         self._answers.close()
-        os.waitpid(self._pid, 0)
+        self.code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
 
-    def request(self, oids: Sequence[bytes]) -> None:
+    def _close(self) -> None:
+        if self._is_open:
+            os.close(self._requests)
+        self._is_open = False
+
+    def request(self, text: bytes) -> None:
+        view = memoryview(text)
         try:
-            os.write(self._requests, b"".join(b"%s\n" % oid.hex().encode() for oid in oids))
+            while view:
+                view = view[os.write(self._requests, view) :]
         except BrokenPipeError as error:
-            raise GitError("git cat-file ended early", "git fsck") from error
+            raise GitError("git ended early", "git fsck") from error
+
+    def rest(self) -> bytes:
+        """Return all that is still to come, once there are no more requests."""
+        self._close()
+        return self._answers.read()
 
     def answer(self) -> tuple[bytes, bytes]:
+        """Return the type and the body of the next object that `cat-file --batch` answers with."""
         header = self._answers.readline().split()
         if len(header) < 2:  # noqa: PLR2004 -- oid and type, or oid and "missing"
             raise GitError("git cat-file ended early", "git fsck")

@@ -110,12 +110,13 @@ def _baseline(repository: Repository) -> dict[str, ReflogPosition] | None:
     return positions
 
 
-def look_at_branches(repository: Repository, *, now: int) -> Refs:
+def look_at_branches(repository: Repository, *, now: int, is_forced: bool) -> Refs:
     """Return what the branches lead to that they did not lead to before.
 
     Args:
         repository: Any of its worktrees.
         now: Unix seconds.
+        is_forced: Look though nothing about the branches seems to have changed.
 
     Raises:
         GitError: Git cannot be run.
@@ -123,7 +124,7 @@ def look_at_branches(repository: Repository, *, now: int) -> Refs:
     common_dir = repository.common_dir
     seen = look_at_refs(common_dir)
     then, at, heads = _read(RepositoryPaths(common_dir).refs)
-    if then == seen and at <= now < at + LOOK_AGAIN_S:
+    if then == seen and at <= now < at + LOOK_AGAIN_S and not is_forced:
         return Refs(is_new=False, arrived=[], trunk=[], text="")
     refs = list_refs(common_dir, "refs/heads", "refs/remotes")
     options = ["--branches", "--remotes", "--no-merges"]

@@ -7,6 +7,7 @@ all of it was in the database. Never a reason to lose anything: where it does no
 from __future__ import annotations
 
 import os
+import zlib
 
 from agent_tracker.paths import RepositoryPaths
 from agent_tracker.repository import worktrees
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["is_settled", "look", "look_at_refs"]
 
 FILE = "settled"
-MAX_DIRECTORIES = 500
+MAX_NAMES = 50_000
 
 
 def look(paths: UserPaths, env: Mapping[str, str], repository: Repository, database: str) -> str:
@@ -37,19 +38,22 @@ def look(paths: UserPaths, env: Mapping[str, str], repository: Repository, datab
 
 
 def look_at_refs(common_dir: str) -> str:
-    """Return what the branches look like, from the times of the files and directories that git changes with them."""
+    """Return what tells that a branch came or went or something was fetched: a commit alone changes none of it."""
     found = [_file(os.path.join(common_dir, name)) for name in ("packed-refs", "reftable/tables.list")]
     found += [_file(os.path.join(git_dir, "FETCH_HEAD")) for _, git_dir in worktrees(common_dir)]
-    pending = [os.path.join(common_dir, "refs", name) for name in ("remotes", "heads")]
-    while pending and len(found) < MAX_DIRECTORIES:
-        directory = pending.pop()
-        found.append(_stat(directory, "st_mtime_ns"))
+    names: list[str] = []
+    pending = [os.path.join(common_dir, "refs", "heads")]
+    while pending and len(names) < MAX_NAMES:
         try:
-            with os.scandir(directory) as entries:
-                pending += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    names.append(entry.path)
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
         except OSError:
             continue
-    return " ".join(found)
+    text = "\0".join(sorted(name for name in names if not name.endswith(".lock")))
+    return " ".join([*found, f"{zlib.crc32(text.encode(errors='surrogateescape')):08x}"])
 
 
 def is_settled(paths: UserPaths, env: Mapping[str, str], repository: Repository, *, now: int) -> bool:
