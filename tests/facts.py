@@ -17,11 +17,13 @@ from agent_tracker.records import (
     CreditFact,
     Credits,
     Fact,
+    LossFact,
     Marks,
     ProjectFact,
     RewriteFact,
     SightingFact,
     StateFact,
+    UndoneFact,
 )
 from agent_tracker.registration import agent_id, whole
 from agent_tracker.store import Store
@@ -45,6 +47,7 @@ __all__ = [
     "commit_fact",
     "correction",
     "listed",
+    "loss",
     "oid",
     "problems",
     "project_fact",
@@ -53,6 +56,7 @@ __all__ = [
     "sighting",
     "state_fact",
     "store_at",
+    "undone",
 ]
 
 T = TypeVar("T")
@@ -125,6 +129,16 @@ def correction(name: str, credits: Credits | str, *, at: int = NOW) -> CreditFac
 def sighting(name: str, marks: Marks, *, at: int = NOW) -> SightingFact:
     """Return a hook's late word on a commit."""
     return SightingFact(oid(name), marks, at)
+
+
+def loss(name: str, *, is_lost: bool = True, at: int = NOW) -> LossFact:
+    """Return that nothing leads to a commit any more, or something again."""
+    return LossFact(oid(name), is_lost, at * 10**9)
+
+
+def undone(name: str, back_to: str = "", *, at: int = NOW) -> UndoneFact:
+    """Return that a commit was taken back."""
+    return UndoneFact(oid(name), oid(back_to) if back_to else b"", at * 10**9)
 
 
 def store_at(directory: Path) -> Store:

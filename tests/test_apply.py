@@ -44,6 +44,7 @@ from facts import (
     by_agent,
     commit_fact,
     correction,
+    loss,
     oid,
     problems,
     project_fact,
@@ -51,6 +52,7 @@ from facts import (
     sighting,
     state_fact,
     store_at,
+    undone,
 )
 
 CODER = agent_fact("coder", client="claude")
@@ -382,7 +384,7 @@ COMMITS = st.tuples(
             commit_fact,
             st.just(name),
             marks=st.sampled_from(MARKS),
-            operation=st.sampled_from(["commit", "amend", "rebase"]),
+            operation=st.sampled_from(["commit", "amend", "rebase", "arrived"]),
             at=TIMES,
         )
         for name in NAMES
@@ -393,7 +395,7 @@ REWRITES = st.lists(
         rewrite,
         st.sampled_from(NAMES),
         st.sampled_from([*NAMES, "unknown"]),
-        st.sampled_from(["amend", "rebase"]),
+        st.sampled_from(["amend", "rebase", "split"]),
         at=TIMES,
         old_lines=st.integers(0, 5),
         own_lines=st.integers(0, 5),
@@ -411,6 +413,16 @@ SIGHTINGS = st.lists(
     max_size=2,
     unique_by=lambda fact: fact.oid,
 )
+LOSSES = st.lists(
+    st.builds(loss, st.sampled_from(NAMES), is_lost=st.booleans(), at=TIMES),
+    max_size=4,
+    unique_by=lambda fact: (fact.oid, fact.recorded_ns),
+)
+UNDONE = st.lists(
+    st.builds(undone, st.sampled_from(NAMES), st.sampled_from(["", *NAMES]), at=TIMES),
+    max_size=2,
+    unique_by=lambda fact: (fact.oid, fact.back_to),
+)
 
 
 @st.composite
@@ -422,6 +434,8 @@ def orders(draw: st.DrawFn) -> tuple[list[Fact], list[list[Fact]]]:
         *draw(REWRITES),
         *draw(CORRECTIONS),
         *draw(SIGHTINGS),
+        *draw(LOSSES),
+        *draw(UNDONE),
     ]
     shuffled = draw(st.permutations(facts))
     cuts = sorted(draw(st.lists(st.integers(0, len(facts)), max_size=3)))

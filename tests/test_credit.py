@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from agent_tracker.credit import Node, blend, replay
 from agent_tracker.records import (
+    ABANDONED,
     COUNTED,
     HUMAN,
     MICRO,
@@ -34,9 +35,10 @@ def node(who: str, operation: str = "commit", *, corrected: Credits | None = Non
     return Node(operation, whole(who), corrected)
 
 
-def replayed(nodes: dict[str, Node], *rewrites: RewriteFact) -> dict[str, CommitState]:
+def replayed(nodes: dict[str, Node], *rewrites: RewriteFact, lost: Iterable[str] = ()) -> dict[str, CommitState]:
     """Return the states by the names of the commits."""
-    states = replay({oid(name): of for name, of in nodes.items()}, rewrites)
+    gone = {oid(name) for name in lost}
+    states = replay({oid(name): of for name, of in nodes.items()}, rewrites, lost=gone)
     return {name: states[oid(name)] for name in nodes}
 
 
@@ -151,6 +153,38 @@ def test_one_commit_split_in_two_counts_once() -> None:
     assert len(counted(states)) == 1
 
 
+def test_a_commit_split_by_lines_counts_in_each_part() -> None:
+    """Where its lines went to several commits, each of them counts, for whoever wrote the lines."""
+    states = replayed(
+        {"a": node("x"), "b": node("y"), "c": node("y"), "c2": node("y", "amend")},
+        rewrite("a", "b", "split", at=1, old_lines=3),
+        rewrite("a", "c", "split", at=2, old_lines=1, own_lines=1),
+        rewrite("c", "c2", at=3),
+    )
+    assert counted(states) == {"b", "c2"}
+    assert states["b"].credits == whole("x")
+    assert dict(states["c"].credits) == {"x": MICRO // 2, "y": MICRO // 2}
+
+
+def test_work_lives_where_something_leads() -> None:
+    """Of two copies the newer one counts; lost, the older one; all lost, the work is abandoned."""
+    nodes = {"a": node("x"), "b": node("y", "cherry-pick"), "c": node("y", "cherry-pick")}
+    edges = [rewrite("a", "b", "copy", at=1), rewrite("a", "c", "copy", at=2)]
+    assert counted(replayed(nodes, *edges)) == {"c"}
+    assert counted(replayed(nodes, *edges, lost=["c"])) == {"b"}
+    assert counted(replayed(nodes, *edges, lost=["b", "c"])) == {"a"}
+    gone = replayed(nodes, *edges, lost=["a", "b", "c"])
+    assert statuses(gone) == {"a": REWRITTEN, "b": REWRITTEN, "c": ABANDONED}
+    assert gone["c"].credits == whole("x")
+
+
+def test_what_arrived_counts_only_as_what_it_was_made_of() -> None:
+    """A forge's commit is nobody's by itself."""
+    assert replayed({"s": node("", "arrived")})["s"].status == PROVISIONAL
+    states = replayed({"a": node("x"), "s": node("", "arrived")}, rewrite("a", "s", "copy"))
+    assert (counted(states), states["s"].credits) == ({"s"}, whole("x"))
+
+
 def test_a_part_thrown_away_takes_no_other_part_along() -> None:
     """A squash of two, one of which was amended later on its own: both works live, each somewhere."""
     states = replayed(
@@ -204,7 +238,7 @@ NODES = st.fixed_dictionaries(
     {
         name: st.builds(
             Node,
-            st.sampled_from(["commit", "amend", "rebase", "cherry-pick"]),
+            st.sampled_from(["commit", "amend", "rebase", "cherry-pick", "arrived"]),
             st.sampled_from([whole("x"), whole("y"), whole(HUMAN), whole(UNCLAIMED)]),
             st.sampled_from([None, None, None, whole("z")]),
         )
@@ -212,31 +246,43 @@ NODES = st.fixed_dictionaries(
     }
 )
 EDGES = st.lists(
-    st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES), st.integers(0, 3), st.integers(0, 9), st.integers(0, 9)),
+    st.builds(
+        rewrite,
+        st.sampled_from(NAMES),
+        st.sampled_from(NAMES),
+        st.sampled_from(["amend", "split"]),
+        at=st.integers(0, 3),
+        old_lines=st.integers(-1, 9),
+        own_lines=st.integers(0, 9),
+    ),
     max_size=12,
-    unique_by=lambda edge: edge[:2],
-).map(lambda edges: [rewrite(old, new, at=at, old_lines=lines, own_lines=own) for old, new, at, lines, own in edges])
+    unique_by=lambda edge: (edge.old, edge.new),
+)
+LOST = st.sets(st.sampled_from(NAMES))
 
 
 @UNHURRIED
-@given(NODES, EDGES)
-def test_any_component_has_a_result(nodes: dict[str, Node], edges: list[RewriteFact]) -> None:
-    """Every commit gets a status, and shares that add to one."""
-    states = replayed(nodes, *edges)
+@given(NODES, EDGES, LOST)
+def test_any_component_has_a_result(nodes: dict[str, Node], edges: list[RewriteFact], lost: set[str]) -> None:
+    """Every commit gets a status, and shares that add to one; nothing that is lost counts."""
+    states = replayed(nodes, *edges, lost=lost)
+    assert not counted(states) & lost
     assert states.keys() == nodes.keys()
     for state in states.values():
-        assert state.status in {COUNTED, REWRITTEN, PROVISIONAL}
+        assert state.status in {COUNTED, REWRITTEN, PROVISIONAL, ABANDONED}
         assert sum(share for _, share in state.credits) == MICRO
 
 
 @UNHURRIED
-@given(NODES, EDGES)
-def test_work_never_vanishes(nodes: dict[str, Node], edges: list[RewriteFact]) -> None:
-    """Where no rebase is unmapped, every component keeps at least one commit that counts."""
+@given(NODES, EDGES, LOST)
+def test_work_never_vanishes(nodes: dict[str, Node], edges: list[RewriteFact], lost: set[str]) -> None:
+    """Where no rebase is unmapped, every component keeps a commit that counts, or one that was abandoned."""
     all_made = {name: of._replace(operation="commit") for name, of in nodes.items()}
-    states = replayed(all_made, *edges)
+    states = replayed(all_made, *edges, lost=lost)
     for members in components(edges):
-        assert any(states[name].status == COUNTED for name in members)
+        assert any(states[name].status in {COUNTED, ABANDONED} for name in members)
+        if not members & lost:
+            assert any(states[name].status == COUNTED for name in members)
 
 
 @UNHURRIED

@@ -18,9 +18,10 @@ from agent_tracker.lines import (
     format_line,
     parse_line,
     parse_oid,
+    squash_line,
     state_line,
 )
-from agent_tracker.records import AgentFact, CreditFact, Seen, SeenCommit, SeenRewrite, StateFact
+from agent_tracker.records import AgentFact, CreditFact, Seen, SeenCommit, SeenRewrite, SeenSquash, StateFact
 from facts import UNHURRIED
 
 SHA1, OTHER = bytes(range(20)), bytes(range(20, 40))
@@ -42,6 +43,8 @@ for _name, _seen in {
     WRITTEN[_name] = (commit_line(_seen), _seen)
 _rewrite = SeenRewrite(SHA1, OTHER, "rebase")
 WRITTEN["rewrite"] = (format_line("rewrite", "rebase", _rewrite.old.hex(), _rewrite.new.hex()), _rewrite)
+_squash = SeenSquash((SHA1, OTHER))
+WRITTEN["squash"] = (squash_line(_squash), _squash)
 _agent = AgentFact("a-1", ODD, "model", "", "claude", 1_700_000_000)
 WRITTEN["agent"] = (agent_line(_agent), _agent)
 _state = StateFact("a-1", "retired", 1_700_000_000_000_000_000)

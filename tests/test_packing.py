@@ -19,12 +19,14 @@ from agent_tracker.records import (
     Agent,
     AgentFact,
     CreditFact,
+    LossFact,
     Marks,
     ProjectFact,
     RewriteFact,
     SightingFact,
     Standing,
     StateFact,
+    UndoneFact,
 )
 from facts import UNHURRIED
 
@@ -65,6 +67,8 @@ EVENTS = st.one_of(
     ),
     st.builds(AgentFact, PLAIN, TEXT, TEXT, TEXT, TEXT, TIMES),
     st.builds(SightingFact, OIDS, MARKS, TIMES),
+    st.builds(UndoneFact, OIDS, st.just(b"") | OIDS, TIMES),
+    st.builds(LossFact, OIDS, st.booleans(), TIMES),
 )
 
 
