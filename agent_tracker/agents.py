@@ -23,6 +23,7 @@ from agent_tracker.xp import NEW_STANDING
 
 if TYPE_CHECKING:
     from agent_tracker.repository import Repository
+    from agent_tracker.tables import Snapshot
 
 __all__ = ["correct_credit", "register", "set_state", "stop_using", "use"]
 
@@ -135,6 +136,20 @@ def _use_path(repository: Repository) -> str:
     return os.path.join(repository.git_dir, "agent-tracker", "use")
 
 
+def _home(snapshot: Snapshot, oid: bytes) -> bytes:
+    """Return the counted commit in which a commit's work lives; itself where none does."""
+    pending, met = [oid], {oid}
+    while pending:
+        current = pending.pop()
+        commit = snapshot.commit(current)
+        if commit is not None and commit.status == COUNTED:
+            return current
+        heirs = [heir for heir in snapshot.heirs(current) if heir not in met]
+        met.update(heirs)
+        pending += heirs
+    return oid
+
+
 def correct_credit(
     repository: Repository, context: Context, revision: str, who: str, *, why: str
 ) -> tuple[bytes, Credits, FlushReport]:
@@ -153,14 +168,16 @@ def correct_credit(
         commit = snapshot.commit(oid) if snapshot else None
         correction = find_correction(snapshot, oid) if snapshot else None
         corrected_ns = correction.recorded_ns if correction else 0
+        home = _home(snapshot, oid) if snapshot else oid
     if commit is None:
         raise GitError(
             f"commit {oid.hex()[:12]} was made before the hooks, or not here", "agent-tracker log shows what is known"
         )
     if commit.status != COUNTED:
-        raise GitError(
-            f"commit {oid.hex()[:12]} lives on in a rewritten one", "agent-tracker log shows which commits count"
-        )
+        short = oid.hex()[:12]
+        if home == oid:
+            raise GitError(f"commit {short} was thrown away and counts no more", "agent-tracker log shows which do")
+        raise GitError(f"commit {short} became {home.hex()[:12]}", f"agent-tracker credit {home.hex()[:12]} {who}")
     now_ns = max(time.time_ns(), corrected_ns + 1)
     append(RepositoryPaths(repository.common_dir).spool_dir, credit_line(CreditFact(oid, whole(agent), now_ns, why)))
     return oid, whole(agent), flush(repository, context._replace(now_ns=now_ns))

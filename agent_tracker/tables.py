@@ -43,6 +43,7 @@ from agent_tracker.records import (
     ProjectFact,
     ReflogPosition,
 )
+from agent_tracker.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -72,7 +73,6 @@ TABLES = (
     "outcomes",
     "health",
 )
-INDEXES = frozenset({"commits.project", "events.rewrite"})
 MAX_KEY_BYTES = 400
 PREFIX_BYTES = 12
 """96 bits tell any number of commits apart that a store can hold, in a fifth less room than a whole oid takes."""
@@ -80,8 +80,6 @@ PREFIX_BYTES = 12
 MAX_TIME = (1 << 40) - 1
 
 _crc32 = zlib.crc32
-_RESIDUE = zlib.crc32(zlib.crc32(b"").to_bytes(4, "little"))
-"""The CRC of anything that ends with its own CRC: one pass checks a value, without taking it apart."""
 _make_commit = Commit._make
 
 Handles = dict[str, Any]
@@ -90,114 +88,6 @@ Handles = dict[str, Any]
 
 NewCommit = tuple[bytes, int, str, int, int, int, bytes, str, tuple[tuple[int, int], ...]]
 """oid, project number, operation, marks number, committed_at, recorded_at, subject, status, credits by number."""
-
-
-class Table:
-    """One sub-database in one transaction, its values checked on the way out and sealed on the way in."""
-
-    def __init__(self, txn: Any, handle: Any, name: str) -> None:
-        self.name = name
-        self._txn = txn
-        self._handle = handle
-        self.seed = zlib.crc32(name.encode())
-        self._get = txn.get
-        self._is_index = name in INDEXES
-
-    def get(self, key: bytes) -> bytes | None:
-        """Return the value at `key`, or None.
-
-        Raises:
-            StoreError: Its checksum is wrong.
-        """
-        sealed = self._get(key, None, self._handle)
-        if sealed is None:
-            return None
-        if _crc32(sealed, _crc32(key, self.seed)) != _RESIDUE:
-            raise self._damage(key)
-        body: bytes = sealed[:-4]
-        return body
-
-    def opened(self, key: bytes, sealed: bytes) -> bytes:
-        """Return the body of a sealed value.
-
-        Raises:
-            StoreError: Its checksum is wrong.
-        """
-        if _crc32(sealed, _crc32(key, self.seed)) != _RESIDUE:
-            raise self._damage(key)
-        body: bytes = sealed[:-4]
-        return body
-
-    def _damage(self, key: bytes) -> StoreError:
-        return StoreError(f"a damaged record in {self.name}: key {key.hex()[:80]}", "agent-tracker verify")
-
-    def sealed(self, key: bytes, body: bytes) -> bytes:
-        """Return `body` as it is stored at `key`."""
-        return body + _crc32(body, _crc32(key, self.seed)).to_bytes(4, "little")
-
-    def has(self, key: bytes) -> bool:
-        """Tell whether there is a record at `key`."""
-        return self._txn.get(key, None, self._handle) is not None
-
-    def put(self, key: bytes, body: bytes) -> None:
-        """Write one record, over what was there."""
-        self._txn.put(key, self.sealed(key, body), db=self._handle)
-
-    def mark(self, key: bytes) -> None:
-        """Write an index entry: a key alone."""
-        self._txn.put(key, b"", db=self._handle)
-
-    def put_many(self, items: Iterable[tuple[bytes, bytes]], *, append: bool = False) -> None:
-        """Write records already sealed; fast where they are sorted.
-
-        Args:
-            append: Every key is greater than all there are.
-        """
-        with self._txn.cursor(self._handle) as cursor:
-            cursor.putmulti(items, append=append)
-
-    def delete(self, key: bytes) -> None:
-        """Take a record out, if it is there."""
-        self._txn.delete(key, db=self._handle)
-
-    def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """Yield (key, checked body) of the keys that begin with `prefix`, in their order."""
-        with self._txn.cursor(self._handle) as cursor:
-            found = cursor.set_range(prefix) if prefix else cursor.first()
-            while found:
-                key, value = cursor.item()
-                if not key.startswith(prefix):
-                    return
-                yield key, b"" if self._is_index else self.opened(key, value)
-                found = cursor.next()
-
-    def values(self) -> Iterator[bytes]:
-        """Yield every checked body, in the order of the keys."""
-        return (body for _, body in self.items())
-
-    def keys(self, prefix: bytes = b"", *, newest_first: bool = False) -> Iterator[bytes]:
-        """Yield the keys that begin with `prefix`, in their order or from the last one backwards."""
-        with self._txn.cursor(self._handle) as cursor:
-            found = (
-                _seek_last(cursor, prefix) if newest_first else cursor.set_range(prefix) if prefix else cursor.first()
-            )
-            while found:
-                key = cursor.key()
-                if not key.startswith(prefix):
-                    return
-                yield key
-                found = cursor.prev() if newest_first else cursor.next()
-
-    def count(self) -> int:
-        """Return how many records there are."""
-        return int(self._txn.stat(self._handle)["entries"])
-
-
-def _seek_last(cursor: Any, prefix: bytes) -> bool:
-    after = prefix + b"\xff" * 16
-    if cursor.set_range(after):
-        return bool(cursor.prev())
-    return bool(cursor.last())
 
 
 def number_key(number: int) -> bytes:
@@ -381,6 +271,11 @@ class Snapshot:
         """Return when it was first seen that nothing leads to a commit (Unix seconds), None where it was not."""
         value = self._tables["spools"].get(b"l" + oid)
         return None if value is None else int.from_bytes(value, "little")
+
+    def heirs(self, oid: bytes) -> list[bytes]:
+        """Return the commits that one was rewritten to."""
+        keys = self._tables["events"].keys(b"w" + oid)
+        return [key[1 + len(oid) :] for key in keys if len(key) == 1 + 2 * len(oid)]
 
     def sources(self, oid: bytes) -> list[bytes]:
         """Return the commits that one was rewritten from."""

@@ -321,6 +321,19 @@ def test_credit_puts_a_wrong_one_right(work: GitRepo) -> None:
     clean(work)
 
 
+def test_credit_says_what_became_of_a_commit(work: GitRepo) -> None:
+    """The credit of a commit that was amended is that of the amended one, which the error names."""
+    work.register("one")
+    old = work.commit("a: work")
+    work.git("commit", "--quiet", "--amend", "-m", "b: work")
+    done = work.tracker("credit", old, "one")
+    new = work.head()[:12]
+    assert (done.code, done.out) == (1, "")
+    assert f"became {new}" in done.err
+    assert f"agent-tracker credit {new} one" in done.err
+    work.ok("credit", new, "one")
+
+
 def test_a_commit_in_two_clones_is_one_fact(work: GitRepo, tmp_path: Path) -> None:
     """A clone's log shows what the first clone recorded, and nothing twice."""
     agent = work.register("one")
