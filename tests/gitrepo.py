@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import stat
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Done", "GitRepo", "agent_tracker"]
+__all__ = ["Done", "GitRepo", "agent_tracker", "run", "tree"]
 
 
 class Done(NamedTuple):
@@ -39,6 +41,16 @@ def run(*argv: str | Path, cwd: Path, env: dict[str, str] | None = None, stdin: 
 def agent_tracker(*argv: str | Path, cwd: Path, env: dict[str, str] | None = None, stdin: str = "") -> Done:
     """Run the real command line in a process of its own."""
     return run(sys.executable, "-m", "agent_tracker", *argv, cwd=cwd, env=env, stdin=stdin)
+
+
+def tree(root: Path) -> str:
+    """Return a digest of every name, mode, link and byte under `root`."""
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*")):
+        status = path.lstat()
+        content = bytes(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else b""
+        digest.update(f"{path.relative_to(root)} {stat.S_IFMT(status.st_mode)} {status.st_mode:o} ".encode() + content)
+    return digest.hexdigest()
 
 
 class GitRepo:

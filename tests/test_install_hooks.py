@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
-import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +24,7 @@ from agent_tracker.install import (
     uninstall_hooks,
 )
 from agent_tracker.repository import find_repository
-from gitrepo import GitRepo, run
+from gitrepo import GitRepo, run, tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,16 +50,6 @@ def uninstall(path: Path, *, is_flushed: bool = False) -> UninstallReport:
 def change_of(report: InstallReport | UninstallReport, event: str) -> HookChange:
     """Return what became of one event's hook."""
     return next(change for change in report.changes if change.event == event)
-
-
-def tree(root: Path) -> str:
-    """Return a digest of every name, mode, link and byte under `root`."""
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*")):
-        status = path.lstat()
-        content = bytes(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else b""
-        digest.update(f"{path.relative_to(root)} {stat.S_IFMT(status.st_mode)} {status.st_mode:o} ".encode() + content)
-    return digest.hexdigest()
 
 
 def script(path: Path, body: str, *, mode: int = 0o755) -> Path:

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
-import stat
 from pathlib import Path
 
 import pytest
 
 from agent_tracker.hook_scripts import EVENTS
-from gitrepo import GitRepo, agent_tracker, run
+from gitrepo import GitRepo, agent_tracker, run, tree
 
 README = Path(__file__).parent.parent / "README.md"
-
-
-def tree(root: Path) -> str:
-    """Return a digest of every name, mode, link and byte under `root`."""
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*")):
-        status = path.lstat()
-        content = bytes(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else b""
-        digest.update(f"{path.relative_to(root)} {stat.S_IFMT(status.st_mode)} {status.st_mode:o} ".encode() + content)
-    return digest.hexdigest()
 
 
 def hook(repo: GitRepo, event: str, body: str, *, mode: int = 0o755) -> Path:

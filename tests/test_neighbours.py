@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
-import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +15,7 @@ import pytest
 from agent_tracker.config_hooks import find_gits
 from agent_tracker.neighbours import owner_of
 from agent_tracker.repository import find_repository
-from gitrepo import GitRepo, run
+from gitrepo import GitRepo, run, tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -292,16 +290,6 @@ def test_ours_run_after_theirs_are_gone(make_program: Callable[[str], Program], 
     install(program.repo)
     oid = program.repo.commit("second", env=program.environment())
     assert (recorded(program.repo), program.ran()) == ([oid], [])
-
-
-def tree(root: Path) -> str:
-    """Return a digest of every name, mode, link and byte under `root`."""
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*")):
-        status = path.lstat()
-        content = bytes(path.readlink()) if path.is_symlink() else path.read_bytes() if path.is_file() else b""
-        digest.update(f"{path.relative_to(root)} {stat.S_IFMT(status.st_mode)} {status.st_mode:o} ".encode() + content)
-    return digest.hexdigest()
 
 
 @pytest.mark.parametrize("name", ALL)
