@@ -127,7 +127,7 @@ class _Patch:
         first = line[:1]
         if self._to_come and first in {b"-", b"+"}:
             self._to_come -= 1
-            self._add(line[1:], 1 if first == b"+" else -1)
+            self._add(line[1:].rstrip(b"\r\n"), 1 if first == b"+" else -1)
         elif first == b"@":
             self._to_come = _hunk_lines(line)
             self._mode = []

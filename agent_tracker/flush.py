@@ -47,7 +47,7 @@ from agent_tracker.tracing import Known
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from agent_tracker.records import Agent
+    from agent_tracker.records import Agent, Commit
     from agent_tracker.tables import Snapshot
 
 __all__ = [
@@ -303,7 +303,12 @@ def _others(snapshot: Snapshot | None, project: str) -> list[Known]:
     if snapshot is None:
         return []
     recent = islice(snapshot.commits(snapshot.joined_projects(project)), MAX_OTHERS)
-    return [Known(c.oid, c.credits[0][0], is_counted=c.status == COUNTED) for c in recent if c.operation != "gone"]
+    return [_known(c) for c in recent if c.operation != "gone"]
+
+
+def _known(commit: Commit) -> Known:
+    state = "counted" if commit.status == COUNTED else "rewritten"
+    return Known(commit.oid, state, commit.committed_at)
 
 
 def find_project(repository: Repository) -> str:

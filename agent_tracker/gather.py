@@ -114,6 +114,10 @@ def gather(common_dir: str, project: str, sighted: Iterable[Sighted], past: Past
     objects |= read_commits(common_dir, missing)
     makings |= {oid: _Making("earlier", None, traced[0].recorded_ns) for oid in missing if oid in objects}
     made = {fact.new for fact in traced}
+    # Somebody else's commit counts for what was made of it here.
+    for fact in (*rewrites, *traced):
+        if fact.old in makings and makings[fact.old].operation == "arrived" and fact.old not in made:
+            makings[fact.old] = makings[fact.old]._replace(operation="earlier")
     for oid, making in makings.items():
         if making.operation != "arrived" or oid in made:
             said.facts += _commit_facts(oid, making, stored.get(oid), objects.get(oid), project)
@@ -128,7 +132,7 @@ class _Sayings:
         self.makings: dict[bytes, _Making] = {}
         self.rewrites: Rewrites = {}
         self.lefts: list[Left] = []
-        self.squashes: list[tuple[bytes, ...]] = []
+        self.squashes: list[SeenSquash] = []
         self._made_otherwise: set[bytes] = set()
         self._merges: dict[bytes, SeenCommit] = {}
         self._moves: list[tuple[Moved, int]] = []
@@ -143,7 +147,7 @@ class _Sayings:
             case SeenCommit():
                 self.makings.setdefault(said.oid, _Making(said.during or "commit", said, recorded_ns))
             case SeenSquash():
-                self.squashes.append(said.oids)
+                self.squashes.append(said)
             case SeenRewrite():
                 self.rewrites.setdefault((said.old, said.new), (said.operation, recorded_ns))
             case Undone():
@@ -214,15 +218,15 @@ def _traced(
     # A commit that was amended in a rebase is on its way from what the rebase took to what it made of it.
     rebased = {fact.new for fact in rewrites if fact.operation == "rebase"}
     passing = {fact.old for fact in rewrites if fact.operation == "amend" and fact.new in rebased}
+    passing = {oid for oid in passing if oid in said.makings and said.makings[oid].operation in REBASED}
     targets, new = [], []
     for oid, making in said.makings.items():
         if oid in objects and making.operation not in {"earlier", "gone"}:
-            who = making.seen.resolved if making.seen else ""
-            if making.operation != "arrived":
-                new.append(Known(oid, who, is_counted=oid not in settled))
+            state = "arrived" if making.operation == "arrived" else "rewritten" if oid in settled else "counted"
+            new.append(Known(oid, state, objects[oid].committed_at))
             if oid not in told and oid not in passing:
-                targets.append(Target(oid, making.operation, making.recorded_ns, who))
-    known = [each._replace(is_counted=False) if each.oid in settled else each for each in past.others]
+                targets.append(Target(oid, making.operation, making.recorded_ns))
+    known = [each._replace(state="rewritten") if each.oid in settled else each for each in past.others]
     return trace(common_dir, targets, [*new, *known], Clues(said.lefts, said.squashes, past.trunk), objects)
 
 

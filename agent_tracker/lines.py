@@ -110,9 +110,10 @@ def _parse_commit(fields: list[str]) -> SeenCommit:
 
 
 def _parse_squash(fields: list[str]) -> SeenSquash:
-    if not fields:
+    head, *oids = fields
+    if not oids:
         raise ValueError("of nothing")
-    return SeenSquash(tuple(map(parse_oid, fields)))
+    return SeenSquash(parse_oid(head) if head else b"", tuple(map(parse_oid, oids)))
 
 
 def _parse_rewrite(fields: list[str]) -> SeenRewrite:
@@ -191,7 +192,7 @@ def credit_line(fact: CreditFact) -> bytes:
 
 def squash_line(seen: SeenSquash) -> bytes:
     """Return the spool line of a squash of which nothing was made yet."""
-    return format_line("squash", *(oid.hex() for oid in seen.oids))
+    return format_line("squash", seen.head.hex(), *(oid.hex() for oid in seen.oids))
 
 
 def commit_line(seen: SeenCommit) -> bytes:

@@ -10,38 +10,50 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_tracker.records import is_agent
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["Origin", "Work", "find_copied", "find_gathered", "find_parts", "find_squashed", "lines_of"]
+__all__ = [
+    "ARRIVED",
+    "LEFT",
+    "TOLD",
+    "UNTOLD",
+    "Origin",
+    "Work",
+    "find_copied",
+    "find_gathered",
+    "find_parts",
+    "find_squashed",
+    "lines_of",
+]
 
-MAX_CHAIN = 60
+MAX_CHAIN = 400
 """How many commits in a row a squash may be made of, at most."""
-MIN_ALIKE = 0.75
-MIN_ALIKE_ARRIVED = 0.6
-MIN_ALIKE_TOLD = 0.4
+TOLD, LEFT, ARRIVED, UNTOLD = "told", "left", "arrived", "untold"
+"""Why a commit may be a squash: something says so; a reset left its sources; it was made elsewhere, and nobody else's
+work is counted there; or nothing but its lines, and then only the very same change is believed: generated files are
+alike in many commits."""
+MIN_COVERED = {TOLD: 0.75, LEFT: 0.95, ARRIVED: 0.9, UNTOLD: 1.0}
+"""How much of what the sources changed must be in the squash."""
+MIN_ALIKE = {TOLD: 0.0, LEFT: 0.95, ARRIVED: 0.6, UNTOLD: 1.0}
+"""How much of both changes together must be the same."""
 MIN_ALIKE_COPY = 0.3
-"""How much of two changes must be the same: of a commit made here, of one made elsewhere, where something tells, and of
-a copy with another subject."""
-FEW_LINES = 8
-"""With fewer, nothing but the very same change counts."""
-CHANCE_LINES = 6
-"""With fewer, two agents may well have made the same change on their own."""
-MIN_PART = 0.5
+CHANCE_LINES = 10
+"""A change of fewer lines may well have been made twice, by two who did not know of each other."""
+CHANCE_LINES_ARRIVED = 6
 MAX_STEPS = 2_000_000
 """Lines that are added up for one commit and one chain, at most."""
+_NUMBERED = ("(#", "(!")
+"""What forges write behind the subject of what they merge, before the number of the request."""
 
 
 class Work(NamedTuple):
-    """A commit as it is compared. `who` made it, as far as a hook told: an agent's id, HUMAN or UNCLAIMED."""
+    """A commit as it is compared."""
 
     oid: bytes
     author: str
     authored_at: int
     message: str
-    who: str
     changes: Mapping[int, int]
 
     @property
@@ -62,57 +74,50 @@ def lines_of(changes: Mapping[int, int]) -> int:
     return sum(map(abs, changes.values()))
 
 
-def find_copied(copy: Work, among: Iterable[Work]) -> bytes | None:
+def find_copied(copy: Work, among: Iterable[Work], *, is_certain: bool) -> bytes | None:
     """Return the commit that `copy` is a copy of: one by the same author, written at the same time.
 
-    Where several are, it is the one with the same subject, else the most alike: a script makes commits in one second.
+    A script makes several commits in one second: where more than one has the same subject, it is the most alike.
+
+    Args:
+        copy: The commit.
+        among: What it may be a copy of.
+        is_certain: It is a copy of something: where one alone has the same subject, its lines need not be compared.
     """
     found = [work for work in among if (work.author, work.authored_at) == (copy.author, copy.authored_at)]
     same = [work for work in found if work.subject == copy.subject]
-    if len(same) == 1:
+    if len(same) == 1 and is_certain:
         return same[0].oid
-    ranked = sorted((_alike(copy.changes, work.changes), index) for index, work in enumerate(same or found))
-    if not ranked or (ranked[-1][0] < MIN_ALIKE_COPY and not same):
-        return None
-    return (same or found)[ranked[-1][1]].oid
+    ranked = [(_alike(copy.changes, work.changes), index) for index, work in enumerate(same or found)]
+    alike, index = max(ranked, default=(0.0, 0))
+    return (same or found)[index].oid if alike >= MIN_ALIKE_COPY else None
 
 
-def find_squashed(
-    squash: Work,
-    chains: Iterable[Sequence[Work]],
-    *,
-    is_told: bool = False,
-    is_arrived: bool = False,
-    least: float = 0.0,
-) -> Origin | None:
+def find_squashed(squash: Work, chains: Iterable[Sequence[Work]], why: str) -> Origin | None:
     """Return the commits in a row that `squash` was made of, None where it is new work.
 
     Args:
         squash: The commit.
         chains: Commits in a row, oldest first, each the first parent of the next.
-        is_told: Something says that it was made of them: only what is quite different is not believed.
-        is_arrived: It was made elsewhere.
-        least: How much must be the same at least, in [0, 1], whatever else holds.
+        why: TOLD, ARRIVED or UNTOLD.
     """
     size = lines_of(squash.changes)
-    best, best_alike = Origin((), 0), 0.0
+    best, best_rank = Origin((), 0), (0.0, 0)
     for chain in chains:
-        for window, alike in _windows(squash.changes, size, chain[-MAX_CHAIN:]):
-            is_believed = is_told or _is_named(squash, window)
-            enough = MIN_ALIKE_TOLD if is_believed else MIN_ALIKE_ARRIVED if is_arrived else MIN_ALIKE
-            if alike < max(enough, least) or (size < FEW_LINES and alike < 1 and not is_believed):
+        for window, alike, covered in _windows(squash.changes, size, chain[-MAX_CHAIN:]):
+            if (alike, len(window)) <= best_rank or alike < MIN_ALIKE[why] or covered < MIN_COVERED[why]:
                 continue
-            if not (is_believed or is_arrived) and _may_be_chance(squash, window, size):
-                continue
-            if (alike, len(window)) > (best_alike, len(best.sources)):
-                best_alike = alike
-                own = 0 if is_arrived else _own_lines(squash.changes, [work.changes for work in window])
+            if why in {TOLD, LEFT} or not _may_be_chance(squash, window, size, is_arrived=why == ARRIVED):
+                best_rank = (alike, len(window))
+                own = 0 if why == ARRIVED else _own_lines(squash.changes, [work.changes for work in window])
                 best = Origin(tuple((work.oid, lines_of(work.changes)) for work in window), own)
     return best if best.sources else None
 
 
-def _windows(wanted: Mapping[int, int], size: int, chain: Sequence[Work]) -> Iterable[tuple[Sequence[Work], float]]:
-    """Yield the runs of commits in a chain that may be it, with how much each one's sum is like what is wanted."""
+def _windows(
+    wanted: Mapping[int, int], size: int, chain: Sequence[Work]
+) -> Iterable[tuple[Sequence[Work], float, float]]:
+    """Yield the runs of commits in a chain that may be it: how alike their sum is, and how much of the sum is there."""
     starts = [start for start, work in enumerate(chain) if _shared(work.changes, wanted)]
     if len(starts) * sum(len(work.changes) for work in chain) > MAX_STEPS:
         starts = starts[:1]
@@ -125,21 +130,20 @@ def _windows(wanted: Mapping[int, int], size: int, chain: Sequence[Work]) -> Ite
                 after = total[line] = before + times
                 distance += abs(after - wanted.get(line, 0)) - abs(before - wanted.get(line, 0))
                 total_size += abs(after) - abs(before)
-            if size:
-                yield chain[start : end + 1], 1 - distance / (size + total_size)
+            if total_size:
+                shared = (size + total_size - distance) / 2
+                yield chain[start : end + 1], 2 * shared / (size + total_size), shared / total_size
 
 
-def _is_named(squash: Work, window: Sequence[Work]) -> bool:
-    """Tell whether a message has the subject of every commit that its own may be made of, as forges list them."""
-    listed = {line.lstrip("*- ").rpartition(" (#")[0] or line.lstrip("*- ") for line in squash.message.splitlines()}
-    return all(work.subject and work.subject in listed for work in window)
-
-
-def _may_be_chance(squash: Work, window: Sequence[Work], size: int) -> bool:
-    """Tell whether two agents may have made the same small change, neither knowing of the other's."""
-    first, *others = window
-    is_anothers = is_agent(squash.who) and squash.who != first.who
-    return is_anothers and not others and size < CHANCE_LINES
+def _may_be_chance(squash: Work, window: Sequence[Work], size: int, *, is_arrived: bool) -> bool:
+    """Tell whether somebody may have made the same small change without knowing of the other."""
+    first, *others = [work for work in window if work.changes] or window
+    if others or size >= (CHANCE_LINES_ARRIVED if is_arrived else CHANCE_LINES):
+        return False
+    if is_arrived:
+        is_numbered = any(mark in squash.subject for mark in _NUMBERED)
+        return not (is_numbered or first.subject == squash.subject or first.author == squash.author)
+    return first.message.strip() != squash.message.strip()
 
 
 def _own_lines(changes: Mapping[int, int], sources: Sequence[Mapping[int, int]]) -> int:
@@ -169,15 +173,28 @@ def find_gathered(squash: Work, left: Sequence[Work]) -> Origin | None:
     return Origin(tuple(sources), 0) if len(sources) > 1 else None
 
 
-def find_parts(part: Work, left: Sequence[Work]) -> Origin | None:
-    """Return the commits whose lines make up most of `part`, of those that were left when it was made.
+def find_parts(parts: Sequence[Work], left: Sequence[Work]) -> dict[bytes, Origin]:
+    """Return what each of the commits made after a reset was made of, where they take in most of what was left by it.
 
     Args:
-        part: The commit.
-        left: With what is left of their changes: lines that an earlier part took are not in them any more.
+        parts: The commits, in the order in which they were made. A line that one takes is not there for the next.
+        left: The commits that were left.
     """
-    shares = tuple((work.oid, _shared(part.changes, work.changes)) for work in left)
-    sources = tuple(share for share in shares if share[1])
-    size = lines_of(part.changes)
-    own = max(size - sum(lines for _, lines in sources), 0)
-    return Origin(sources, own) if sources and own <= MIN_PART * size else None
+    remaining = {work.oid: dict(work.changes) for work in left}
+    found: dict[bytes, Origin] = {}
+    for part in parts:
+        sources = []
+        for oid, changes in remaining.items():
+            taken = {line: n for line, n in changes.items() if n * part.changes.get(line, 0) > 0}
+            if taken:
+                sources.append((oid, _shared(part.changes, taken)))
+                remaining[oid] = {line: n for line, n in changes.items() if line not in taken}
+        own = max(lines_of(part.changes) - sum(lines for _, lines in sources), 0)
+        if sources and own * 2 <= lines_of(part.changes):
+            found[part.oid] = Origin(tuple(sources), own)
+    total: dict[int, int] = {}
+    for work in left:
+        for line, times in work.changes.items():
+            total[line] = total.get(line, 0) + times
+    taken_lines = sum(lines for origin in found.values() for _, lines in origin.sources)
+    return found if taken_lines and taken_lines >= MIN_COVERED[TOLD] * lines_of(total) else {}

@@ -176,8 +176,12 @@ class SeenRewrite(NamedTuple):
 
 
 class SeenSquash(NamedTuple):
-    """What post-merge wrote of a `merge --squash`: the commits that a commit to come is made of."""
+    """What post-merge wrote of a `merge --squash`: the commits, newest first, that a commit on `head` will be made of.
 
+    `head` is empty where the hook could not tell.
+    """
+
+    head: bytes
     oids: tuple[bytes, ...]
 
 

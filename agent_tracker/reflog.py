@@ -39,7 +39,8 @@ LOOK_BACK_BYTES = 16384
 """How much before a position is read again: to see that the file is still the one it was taken of, and for resets."""
 BRANCH_BYTES = 65536
 """How much of a branch's reflog is read, from its end."""
-MAX_FOLLOWERS = 200
+MAX_FOLLOWERS = 8
+"""How many commits made after a reset may hold what it left."""
 _BY_COMMIT = {
     "": "commit",
     " (initial)": "initial",
@@ -153,7 +154,7 @@ def read_entries(
         return read_entries(git_dir, position, head=head, look_back_bytes=MAX_BYTES)
     # A new worktree's HEAD comes from nowhere too, to a commit that was there.
     made = (entry for entry in _made(lines, first_new) if isinstance(entry, Entry) or any(entry.old))
-    said = [*made, *_left(lines, first_new), *_undone(lines, first_new)]
+    said = [*made, *_left(lines), *_undone(lines, first_new)]
     return said, ReflogPosition(before + end, *_last_entry(data, end))
 
 
@@ -215,7 +216,7 @@ def _made(lines: list[bytes], first_new: int) -> list[Entry | Moved]:
     return [entry for entry, next_old in pairs if entry and (entry.old.hex() != next_old or not any(entry.old))]
 
 
-def _left(lines: list[bytes], first_new: int) -> list[Left]:
+def _left(lines: list[bytes]) -> list[Left]:
     """Return where HEAD was moved from, by whatever may be followed by making the same work again."""
     found: list[Left] = []
     followers: list[bytes] = []
@@ -226,8 +227,15 @@ def _left(lines: list[bytes], first_new: int) -> list[Left]:
         is_rebase = action.startswith((b"rebase", b"pull")) and action.endswith(b"(start)")
         if old != new and (is_rebase or (action == b"reset" and followers)):
             with suppress(ValueError):
-                found.append(Left(parse_oid(old), parse_oid(new), is_rebase, tuple(followers[::-1][:MAX_FOLLOWERS])))
-        entry = _parse(line) if index >= first_new else None
+                found.append(
+                    Left(
+                        parse_oid(old),
+                        parse_oid(new),
+                        is_rebase,
+                        tuple(followers[::-1] if is_rebase else followers[::-1][:MAX_FOLLOWERS]),
+                    )
+                )
+        entry = _parse(line)
         if isinstance(entry, Entry):
             followers.append(entry.new)
     return found[::-1]

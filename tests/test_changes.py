@@ -63,7 +63,7 @@ def test_lines_that_look_like_a_patch_are_lines(repo: GitRepo) -> None:
         (b"one\n", b"one", 0),
         (b"a\nb\n", b"b\na\n", 0),
         (b"\0\1", b"\0\2", 2),
-        (b"x\r\n", b"x\n", 2),
+        (b"x\r\n", b"x\n", 0),
         (b"x\n" * 5, b"x\n" * 3, 2),
         (b"same\n", None, 1),
     ],

@@ -18,7 +18,7 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"lines", "packing", "files", "locking"}),
     frozenset({"paths", "repository", "config", "git", "history", "spool", "reflog", "table", "tables", "settled"}),
     frozenset({"store", "changes", "config_hooks", "neighbours"}),
-    frozenset({"registration", "xp", "credit", "origins", "hook_files"}),
+    frozenset({"registration", "xp", "credit", "origins", "ancestry", "hook_files"}),
     frozenset({"registry", "throwaway", "tracing", "views.base", "views.log", "views.standings"}),
     frozenset({"apply", "gather", "verify", "install", "template_hooks"}),
     frozenset({"observe", "abandon"}),
@@ -55,7 +55,7 @@ SIBLINGS = {
 }
 """The imports inside one tier: (importer, imported)."""
 
-PURE = frozenset({"registration", "xp", "credit", "origins", "views.base", "views.log", "views.standings"})
+PURE = frozenset({"registration", "xp", "credit", "origins", "ancestry", "views.base", "views.log", "views.standings"})
 PURE_MAY_IMPORT = frozenset({"errors", "records"}) | PURE
 SOLE_IMPORTERS = {
     "lmdb": "store",

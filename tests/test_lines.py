@@ -43,7 +43,7 @@ for _name, _seen in {
     WRITTEN[_name] = (commit_line(_seen), _seen)
 _rewrite = SeenRewrite(SHA1, OTHER, "rebase")
 WRITTEN["rewrite"] = (format_line("rewrite", "rebase", _rewrite.old.hex(), _rewrite.new.hex()), _rewrite)
-_squash = SeenSquash((SHA1, OTHER))
+_squash = SeenSquash(OTHER, (SHA1, OTHER))
 WRITTEN["squash"] = (squash_line(_squash), _squash)
 _agent = AgentFact("a-1", ODD, "model", "", "claude", 1_700_000_000)
 WRITTEN["agent"] = (agent_line(_agent), _agent)
