@@ -30,7 +30,7 @@ MAX_BYTES = 256 << 20
 
 Changes = dict[int, int]
 """How many times more (or fewer) each line stands in its file, by a hash of both. Of a binary file the old and the new
-one stand for lines, and of a file without changed lines its mode."""
+one stand for lines, and of a file without lines that comes or goes its mode."""
 
 _OID_LENGTHS = frozenset({40, 64})
 
@@ -136,9 +136,9 @@ class _Patch:
             self._file = line
         elif line.startswith(b"index "):
             self._index = line
-        elif line.startswith((b"new file mode ", b"new mode ")):
+        elif line.startswith(b"new file mode "):
             self._mode.append((line, 1))
-        elif line.startswith((b"deleted file mode ", b"old mode ")):
+        elif line.startswith(b"deleted file mode "):
             self._mode.append((line, -1))
         elif line.startswith(b"Binary files "):
             old, _, new = self._index.split(b" ")[1].rstrip(b"\n").partition(b"..")

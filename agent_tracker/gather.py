@@ -224,7 +224,9 @@ def _traced(
         if oid in objects and making.operation not in {"earlier", "gone"}:
             state = "arrived" if making.operation == "arrived" else "rewritten" if oid in settled else "counted"
             new.append(Known(oid, state, objects[oid].committed_at))
-            if oid not in told and oid not in passing:
+            # What somebody else made was not made of what was made of it here.
+            is_theirs = state == "arrived" and oid in settled
+            if oid not in told and oid not in passing and not is_theirs:
                 targets.append(Target(oid, making.operation, making.recorded_ns))
     known = [each._replace(state="rewritten") if each.oid in settled else each for each in past.others]
     return trace(common_dir, targets, [*new, *known], Clues(said.lefts, said.squashes, past.trunk), objects)

@@ -35,6 +35,8 @@ work is counted there; or nothing but its lines, and then only the very same cha
 alike in many commits."""
 MIN_COVERED = {TOLD: 0.75, LEFT: 0.95, ARRIVED: 0.9, UNTOLD: 1.0}
 """How much of what the sources changed must be in the squash."""
+MIN_COVERED_NAMED = 0.6
+"""The same of what a forge numbered, in which a conflict may have been resolved."""
 MIN_ALIKE = {TOLD: 0.0, LEFT: 0.95, ARRIVED: 0.6, UNTOLD: 1.0}
 """How much of both changes together must be the same."""
 MIN_ALIKE_COPY = 0.3
@@ -105,9 +107,10 @@ def find_squashed(squash: Work, chains: Iterable[Sequence[Work]], why: str) -> O
     best, best_rank = Origin((), 0), (0.0, 0)
     for chain in chains:
         for window, alike, covered in _windows(squash.changes, size, chain[-MAX_CHAIN:]):
-            if (alike, len(window)) <= best_rank or alike < MIN_ALIKE[why] or covered < MIN_COVERED[why]:
+            is_named = why == ARRIVED and _is_named(squash, window)
+            if (alike, len(window)) <= best_rank or not _is_enough(alike, covered, why, is_named=is_named):
                 continue
-            if why in {TOLD, LEFT} or not _may_be_chance(squash, window, size, is_arrived=why == ARRIVED):
+            if why in {TOLD, LEFT} or is_named or not _may_be_chance(squash, window, size, why):
                 best_rank = (alike, len(window))
                 own = 0 if why == ARRIVED else _own_lines(squash.changes, [work.changes for work in window])
                 best = Origin(tuple((work.oid, lines_of(work.changes)) for work in window), own)
@@ -135,14 +138,21 @@ def _windows(
                 yield chain[start : end + 1], 2 * shared / (size + total_size), shared / total_size
 
 
-def _may_be_chance(squash: Work, window: Sequence[Work], size: int, *, is_arrived: bool) -> bool:
+def _is_enough(alike: float, covered: float, why: str, *, is_named: bool) -> bool:
+    return alike >= MIN_ALIKE[why] and covered >= (MIN_COVERED_NAMED if is_named else MIN_COVERED[why])
+
+
+def _is_named(squash: Work, window: Sequence[Work]) -> bool:
+    """Tell whether what came from elsewhere looks like a forge's merge, or the work of who made its sources."""
+    is_numbered = any(mark in squash.subject for mark in _NUMBERED)
+    return is_numbered or any(w.author == squash.author or w.subject == squash.subject for w in window)
+
+
+def _may_be_chance(squash: Work, window: Sequence[Work], size: int, why: str) -> bool:
     """Tell whether somebody may have made the same small change without knowing of the other."""
     first, *others = [work for work in window if work.changes] or window
-    if others or size >= (CHANCE_LINES_ARRIVED if is_arrived else CHANCE_LINES):
+    if others or size >= (CHANCE_LINES_ARRIVED if why == ARRIVED else CHANCE_LINES):
         return False
-    if is_arrived:
-        is_numbered = any(mark in squash.subject for mark in _NUMBERED)
-        return not (is_numbered or first.subject == squash.subject or first.author == squash.author)
     return first.message.strip() != squash.message.strip()
 
 
@@ -197,4 +207,4 @@ def find_parts(parts: Sequence[Work], left: Sequence[Work]) -> dict[bytes, Origi
         for line, times in work.changes.items():
             total[line] = total.get(line, 0) + times
     taken_lines = sum(lines for origin in found.values() for _, lines in origin.sources)
-    return found if taken_lines and taken_lines >= MIN_COVERED[TOLD] * lines_of(total) else {}
+    return found if taken_lines and taken_lines >= MIN_COVERED[ARRIVED] * lines_of(total) else {}

@@ -132,6 +132,8 @@ class _Tracing:
         self._read(dict.fromkeys([*with_rows, *(oid for oid in with_rows for row in rows[oid] for oid in row)]))
         parts = self._parts(targets, ranges)
         for target in targets:
+            if target.operation == "arrived" and target.oid in self._used:
+                continue
             here = [oids for left, oids in ranges if left.is_rebase and _is_after(target, left)]
             reset = [oids for left, oids in ranges if not left.is_rebase and _is_after(target, left)]
             origin = self._origin(target, here, reset, rows[target.oid])
@@ -209,12 +211,14 @@ class _Tracing:
         What is stored was there before whatever is new, and of what is new, what was told before. Clocks are asked only
         of what came from elsewhere.
         """
+        is_theirs, of_theirs = ((known := self._known.get(each)) and known.state == "arrived" for each in (oid, than))
+        if is_theirs and not of_theirs:
+            return self._committed_at(oid) <= self._committed_at(than) and not self._region.descends(oid, than)
         if self._sequence.get(oid, -1) >= self._sequence.get(than, -1):
             return False
-        known = self._known.get(than)
-        if known is None or known.state != "arrived":
-            return not self._region.descends(oid, than)
-        return self._objects[than].committed_at >= self._committed_at(oid) - SKEW_S
+        if of_theirs:
+            return self._committed_at(oid) <= self._committed_at(than) + SKEW_S
+        return not self._region.descends(oid, than)
 
     def _committed_at(self, oid: bytes) -> int:
         found = self._objects.get(oid)
