@@ -67,7 +67,7 @@ KEEP_SEGMENTS_S = 7 * 24 * 3600
 NOTHING = Applied(0, 0, 0, 0, (), ())
 USER_KINDS = (AgentFact, StateFact)
 REPOSITORY_KINDS = (SeenCommit, SeenRewrite, SeenSquash, CreditFact)
-MAX_OTHERS = 1000
+MAX_OTHERS = 2000
 
 
 class Context(NamedTuple):

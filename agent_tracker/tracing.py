@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Clues", "Known", "Target", "trace"]
 
-TIMEOUT_S = 2.0
-MAX_SOURCES = 400
+TIMEOUT_S = 3.0
+MAX_SOURCES = 1000
 """Commits, the newest ones, that others are compared with."""
-MAX_ARRIVED = 300
+MAX_ARRIVED = 1000
 MAX_RANGE = 1000
 MAX_REGION = 20_000
 SKEW_S = 600
@@ -158,7 +158,7 @@ class _Tracing:
 
         Nothing in it is older than the oldest commit that they may have been made of, which is no ancestor then.
         """
-        sources = [each for each in self._known.values() if each.state != "arrived"][: 2 * MAX_SOURCES]
+        sources = [each for each in self._known.values() if each.state != "arrived"]
         if self._clues.trunk:
             oids = [each.oid for each in sources]
             outside = list_commits(self._common_dir, oids, but=self._clues.trunk, limit=MAX_REGION)
