@@ -1,6 +1,7 @@
 """Work that was thrown away: commits to which no branch, tag, worktree or stash has led for a month.
 
-Owns what counts as given up. Never writes; whoever calls records what was found.
+Owns what counts as given up; a copy is at once, where something leads to what it was made of. Never writes: whoever
+calls records what was found.
 """
 
 from __future__ import annotations
@@ -49,17 +50,21 @@ def find_losses(snapshot: Snapshot, common_dir: str, project: str, *, now_ns: in
     lost = _unreachable(common_dir, list(commits))
     facts: list[LossFact] = []
     since: dict[bytes, int | None] = {}
-    for oid, commit in commits.items():
+    for oid in commits.keys() - lost:
+        if commits[oid].status == ABANDONED:
+            facts.append(LossFact(oid, is_lost=False, recorded_ns=now_ns))
+        if snapshot.lost_since(oid) is not None:
+            since[oid] = None
+    origins = {oid: _origins(snapshot, oid) for oid in commits.keys() & lost if commits[oid].status == COUNTED}
+    gone = lost | _unreachable(common_dir, list({origin for found in origins.values() for origin in found} - lost))
+    for oid, found in origins.items():
         seen_at = snapshot.lost_since(oid)
-        if oid not in lost:
-            if commit.status == ABANDONED:
-                facts.append(LossFact(oid, is_lost=False, recorded_ns=now_ns))
-            if seen_at is not None:
-                since[oid] = None
-        elif commit.status == COUNTED and seen_at is None:
+        # Work that is in what it was made of as well is not thrown away: it is there.
+        is_elsewhere = not gone.issuperset(found)
+        if is_elsewhere or (seen_at is not None and now - seen_at >= GIVEN_UP_AFTER_S):
+            facts += [LossFact(origin, is_lost=True, recorded_ns=now_ns) for origin in found if origin in gone]
+        elif seen_at is None:
             since[oid] = now
-        elif commit.status == COUNTED and seen_at is not None and now - seen_at >= GIVEN_UP_AFTER_S:
-            facts += _given_up(snapshot, common_dir, oid, now_ns)
     return Losses(facts, since)
 
 
@@ -71,6 +76,8 @@ def _watched(snapshot: Snapshot, project: str, since: int) -> dict[bytes, Commit
 
 def _unreachable(common_dir: str, oids: list[bytes]) -> set[bytes]:
     """Return those of the commits that git does not have, or to which no ref and no worktree's HEAD leads."""
+    if not oids:
+        return set()
     missing = find_missing(common_dir, oids)
     there = [oid for oid in oids if oid not in missing]
     return missing | (
@@ -78,14 +85,13 @@ def _unreachable(common_dir: str, oids: list[bytes]) -> set[bytes]:
     )
 
 
-def _given_up(snapshot: Snapshot, common_dir: str, oid: bytes, now_ns: int) -> list[LossFact]:
-    """Return the facts that a commit is given up, and what it was made of too, unless something leads to that."""
-    origins: dict[bytes, None] = {oid: None}
+def _origins(snapshot: Snapshot, oid: bytes) -> list[bytes]:
+    """Return a commit and what it was made of, at any remove."""
+    found: dict[bytes, None] = {oid: None}
     pending = [oid]
     while pending:
         for source in snapshot.sources(pending.pop()):
-            if source not in origins:
-                origins[source] = None
+            if source not in found:
+                found[source] = None
                 pending.append(source)
-    lost = _unreachable(common_dir, list(origins))
-    return [LossFact(origin, is_lost=True, recorded_ns=now_ns) for origin in origins if origin in lost]
+    return list(found)

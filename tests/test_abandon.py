@@ -123,7 +123,7 @@ def test_work_that_git_has_collected_is_lost(place: Place) -> None:
 
 
 def test_a_lost_copy_gives_the_work_back_to_its_original(place: Place) -> None:
-    """A cherry-pick on a branch that is thrown away leaves the commit that it was made of."""
+    """A cherry-pick on a branch that is thrown away leaves the commit that it was made of, at once."""
     place.commit("a", by="one")
     place.branch("release", "HEAD~")
     place.commit("b")
@@ -133,9 +133,8 @@ def test_a_lost_copy_gives_the_work_back_to_its_original(place: Place) -> None:
     place.switch("base")
     place.git("branch", "-D", "release")
     place.flush()
-    flush_after(place, 31)
-    (commit,) = place.counted()
-    assert (commit.subject, commit.oid.hex()) == ("a", place.repo.head("base"))
+    commit = next(commit for commit in place.counted() if commit.subject == "a")
+    assert commit.oid.hex() == place.repo.head("base")
     assert commit.oid != copy.oid
     assert earned(place) == (1, 5)
 
