@@ -30,6 +30,7 @@ __all__ = [
     "BOTH",
     "CONFIG",
     "FILES",
+    "LOCK",
     "STYLES",
     "FoundGit",
     "choose_style",
@@ -44,6 +45,8 @@ AUTO, FILES, CONFIG, BOTH = "auto", "files", "config", "both"
 STYLES = (AUTO, FILES, CONFIG)
 FIRST_VERSION = (2, 54)
 PREFIX = "agent-tracker-"
+LOCK = "config.lock"
+ENABLED = "enabled"
 END_FILE = "config-end"
 """Our note of a configuration whose last line had no end: its digest, so that the end git adds can be taken back."""
 
@@ -132,11 +135,22 @@ def reads_config_hooks() -> bool:
 
 
 def configured_events(repository: Repository) -> dict[str, str]:
-    """Return our bodies in the repository's own configuration by event; those that no event would run are left out."""
+    """Return our bodies in the repository's own configuration by event; those that git does not run are left out."""
     values = _read(repository)
     commands = {name: value for (name, key), value in values.items() if key == "command"}
     events = {name: value for (name, key), value in values.items() if key == "event"}
-    return {event: commands[name] for name, event in events.items() if name in commands}
+    names = [name for name in events if name in commands and _is_enabled(repository, name, values)]
+    return {events[name]: commands[name] for name in names}
+
+
+def _is_enabled(repository: Repository, name: str, values: Mapping[tuple[str, str], str]) -> bool:
+    if (name, ENABLED) not in values:
+        return True
+    try:
+        said = run(_git(repository, "--type=bool", "--get", f"hook.{name}.{ENABLED}"), cwd=repository.common_dir)
+    except GitError:
+        return True
+    return said.strip() != b"false"
 
 
 def _read(repository: Repository) -> dict[tuple[str, str], str]:
@@ -176,7 +190,10 @@ def put_into_config(repository: Repository, bodies: Mapping[str, str], spool_dir
         wanted = {"command": body, "event": event}
         stale = [key for key, value in wanted.items() if before.get((name, key)) != value]
         for key in stale:
-            run(_git(repository, "--replace-all", f"hook.{name}.{key}", wanted[key]), cwd=repository.common_dir)
+            _change(repository, "--replace-all", f"hook.{name}.{key}", wanted[key])
+        if (name, ENABLED) in before and not _is_enabled(repository, name, before):
+            _change(repository, "--unset-all", f"hook.{name}.{ENABLED}")
+            stale.append(ENABLED)
         known = (name, "event") in before
         changes[event] = ("upgraded" if known else "installed") if stale else "unchanged"
     wanted_names = {PREFIX + event for event in bodies}
@@ -202,7 +219,21 @@ def take_out_of_config(repository: Repository, spool_dir: str) -> list[str]:
 
 
 def _remove_section(repository: Repository, name: str) -> None:
-    run(_git(repository, "--remove-section", f"hook.{name}"), cwd=repository.common_dir)
+    try:
+        _change(repository, "--remove-section", f"hook.{name}")
+    except GitError:
+        if any(name == left for left, _ in _read(repository)):
+            raise
+
+
+def _change(repository: Repository, *argv: str) -> None:
+    try:
+        run(_git(repository, *argv), cwd=repository.common_dir)
+    except GitError as error:
+        lock = os.path.join(repository.common_dir, LOCK)
+        if not os.path.lexists(lock):
+            raise
+        raise GitError(error.message, f"if no git is running there: rm '{lock}'") from error
 
 
 def _note_end(repository: Repository, spool_dir: str) -> None:
@@ -213,6 +244,8 @@ def _note_end(repository: Repository, spool_dir: str) -> None:
 
 def _give_back_end(repository: Repository, spool_dir: str) -> None:
     """Take back the line feed that git put after the last line, if nothing else has changed."""
+    if os.path.islink(spool_dir):
+        return
     note = os.path.join(spool_dir, END_FILE)
     noted = read_text(note).strip()
     content = _content(repository)

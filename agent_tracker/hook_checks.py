@@ -10,19 +10,25 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import subprocess
+import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_tracker.config_hooks import configured_events
+from agent_tracker.config_hooks import LOCK, configured_events
+from agent_tracker.configuring import settings_for_hooks
 from agent_tracker.errors import AgentTrackerError, GitError
 from agent_tracker.escaping import shown_path
-from agent_tracker.files import replace_file
-from agent_tracker.git import run
-from agent_tracker.hook_files import is_covered
+from agent_tracker.files import read_bytes, read_text, replace_file
+from agent_tracker.git import clean_environment, run
+from agent_tracker.hook_files import is_covered, is_left_to_another, leftovers, place_of
 from agent_tracker.hook_scripts import COMMIT_MSG, EVENTS, KEPT_SUFFIX, SHARED, TextValues, is_ours, render
 from agent_tracker.install import missing_hooks
 from agent_tracker.neighbours import calls_ours, foreign_hooks_dir, lines_for, manager_of, owner_of
 from agent_tracker.paths import RepositoryPaths
+from agent_tracker.repository import worktrees
 from agent_tracker.symptoms import INSTALL, Finding, in_repository, naming
 from agent_tracker.throwaway import EMPTY_HOOK, throwaway, write_program
 
@@ -52,6 +58,12 @@ SLOW_MS = 20.0
 TIMED = ("pre-commit", "post-commit")
 ROUNDS = 10
 BUDGET_S = 0.6
+TRY_S = 20
+LOCKED_S = 60
+_EITHER = ("pre-commit", COMMIT_MSG)
+_LFS = b"git lfs "
+_HEAD_BYTES = 16_384
+_TRY = "import sys; sys.path += sys.argv[1].split(':'); import lmdb, agent_tracker.hook; lmdb.Environment"
 _VALUE = re.compile(r"^AT_(PYTHON|PATH|REGISTRY)='((?:[^']|'\\'')+)'$", re.MULTILINE)
 
 
@@ -89,8 +101,7 @@ def _scripts(repository: Repository) -> dict[str, str]:
 
 
 def _text(path: str) -> str:
-    with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-        return file.read()
+    return read_text(path, newline="")
 
 
 def _values(repository: Repository) -> dict[str, str]:
@@ -131,19 +142,52 @@ def _what_to_add(repository: Repository, events: tuple[str, ...]) -> str:
 
 def hooks_path(repository: Repository, _context: Context) -> Iterator[Finding]:
     """Yield where `core.hooksPath` leads git away from our hooks, and the file that sets it."""
+    setting = _hooks_path_setting(repository)
+    if setting and not os.path.isabs(setting.value) and is_installed(repository):
+        yield from _led_astray(repository, setting)
     used = foreign_hooks_dir(repository)
     if not used:
         return
-    setting = _hooks_path_setting(repository)
     said = f"core.hooksPath is {setting.value} (set in {setting.origin})" if setting else f"git looks in {used}"
     missing = missing_hooks(repository)
     owner = owner_of(repository, missing)
     if not os.path.isdir(used):
-        unset = f"git config --{setting.scope if setting else 'local'} --unset core.hooksPath"
-        yield Finding(f"{said}, which is not there: git runs no hook from it", in_repository(repository, unset))
+        yield Finding(f"{said}, which is not there: git runs no hook from it", _to_unset(repository, setting))
     elif is_installed(repository) and owner and owner.name == "core.hooksPath" and missing:
         message = f"{said}, whose hooks do not call ours: {', '.join(missing)}"
         yield Finding(message, _what_to_add(repository, missing))
+
+
+def _led_astray(repository: Repository, setting: _Setting) -> Iterator[Finding]:
+    """Yield the other worktrees in which a relative path leads to no directory: git resolves it in each anew."""
+    tops = [_work_tree(git_dir) for name, git_dir in worktrees(repository.common_dir) if name != "."]
+    others = [top for top in tops if top and os.path.isdir(top) and not os.path.samefile(top, repository.work_tree)]
+    lost = [top for top in others if not os.path.isdir(os.path.join(top, os.path.expanduser(setting.value)))]
+    if lost and os.path.isdir(os.path.join(repository.work_tree, setting.value)):
+        message = (
+            f"core.hooksPath is {setting.value} (set in {setting.origin}), which is not there in {', '.join(lost)}"
+        )
+        yield Finding(message, f"make it there, or: {_to_unset(repository, setting)}")
+
+
+def _work_tree(git_dir: str) -> str:
+    return os.path.dirname(_text(os.path.join(git_dir, "gitdir")).rstrip("\n"))
+
+
+def _to_unset(repository: Repository, setting: _Setting | None) -> str:
+    """Return what leads git back to hooks that are there."""
+    if setting is None:
+        return f"{naming('rm', _own_dir(repository))} && {_install(repository)}"
+    if os.path.basename(os.path.normpath(setting.value)) == "_":
+        return in_repository(repository, "npx husky")
+    if setting.scope == "command":
+        return "unset GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS"
+    try:
+        argv = ["config", f"--{setting.scope}", "--no-includes", "--get-all", "core.hooksPath"]
+        run([f"--git-dir={repository.git_dir}", *argv], cwd=repository.work_tree)
+    except GitError:
+        return naming("git", "config", "--file", setting.origin, "--unset-all", "core.hooksPath")
+    return in_repository(repository, f"git config --{setting.scope} --unset-all core.hooksPath")
 
 
 def _hooks_path_setting(repository: Repository) -> _Setting | None:
@@ -163,6 +207,10 @@ def hooks_missing(repository: Repository, context: Context) -> Iterator[Finding]
         yield Finding(f"no hooks are installed in {repository.main_path}", _install(repository))
         return
     own, called, _ = _dirs(repository)
+    if os.path.lexists(own) and not os.path.isdir(own) and not os.path.islink(own):
+        aside = f"{naming('mv', own, f'{own}.aside')} && {_install(repository)}"
+        yield Finding(f"not a directory, so that git runs no hook: {own}", aside)
+        return
     scripts = _scripts(repository)
     foreign = foreign_hooks_dir(repository)
     missing = [] if foreign else _lacking(repository)
@@ -186,7 +234,8 @@ def _lacking(repository: Repository) -> list[str]:
     if _events_in(own, _scripts(repository)):  # an older git, which does not read the configuration, needs them all
         wanted |= {event for event in configured_events(repository) if not is_covered(own, event)}
     lacking = [event for event in HOOKS if event in wanted and event not in moved]
-    return [event for event in lacking if not _is_regenerated(os.path.join(own, event))]
+    paths = {event: os.path.join(own, event) for event in lacking}
+    return [e for e, path in paths.items() if not _is_regenerated(path) and not is_left_to_another(path)]
 
 
 def _lacking_in_library(repository: Repository, context: Context, scripts: dict[str, str]) -> list[str]:
@@ -215,9 +264,30 @@ def hooks_displaced(repository: Repository, context: Context) -> Iterator[Findin
     own = _own_dir(repository)
     for event in HOOKS:
         path = os.path.join(own, event)
-        if os.path.lexists(path + KEPT_SUFFIX) and not is_covered(own, event):
-            message = f"your own {event} hook is kept and not run: {shown_path(path + KEPT_SUFFIX, home)}"
-            yield Finding(message, naming("mv", "-i", path + KEPT_SUFFIX, path))
+        kept = path + KEPT_SUFFIX
+        if os.path.lexists(kept) and not is_covered(own, event):
+            message = f"your own {event} hook is kept and not run: {shown_path(kept, home)}"
+            yield _to_run_again(repository, path, message)
+        for hook in (path, kept) if is_installed(repository) else ():
+            if _LFS in read_bytes(hook, _HEAD_BYTES) and os.access(hook, os.X_OK) and not _has_git_lfs(repository):
+                message = f"git-lfs is not on the PATH, and the {event} hook calls it: {shown_path(hook, home)}"
+                yield Finding(message, f"install git-lfs; or, where no file is in LFS: {naming('rm', hook)}")
+
+
+def _to_run_again(repository: Repository, path: str, message: str) -> Finding:
+    kept = path + KEPT_SUFFIX
+    if not place_of(path):
+        return Finding(message, f"have the program that wrote {path} do what it does, then: {naming('rm', kept)}")
+    if is_left_to_another(path):
+        return Finding(message, f"merge it into {path}, then: {naming('rm', kept)} && {_install(repository)}")
+    return _mendable(message, repository)
+
+
+def _has_git_lfs(repository: Repository) -> bool:
+    if shutil.which("git-lfs"):
+        return True
+    directory = os.fsdecode(run(["--exec-path"], cwd=repository.common_dir)).rstrip("\n")
+    return os.access(os.path.join(directory, "git-lfs"), os.X_OK)
 
 
 def _displaced(repository: Repository) -> list[tuple[str, str]]:
@@ -243,6 +313,27 @@ def hooks_old(repository: Repository, context: Context) -> Iterator[Finding]:
     if old:
         where = shown_path(repository.common_dir, context.paths.home)
         yield _mendable(f"of another version, or changed, in {where}: {', '.join(old)}", repository)
+    if is_installed(repository) and (event := _asked_elsewhere(repository, context)):
+        message = f"validateIn is {event}, but the hooks still ask in the other event"
+        yield _mendable(message, repository)
+    for path in leftovers(_own_dir(repository)):
+        yield _mendable(f"left behind by a process that was killed: {path}", repository)
+    lock = os.path.join(repository.common_dir, LOCK)
+    if os.path.lexists(lock) and time.time() - os.lstat(lock).st_mtime > LOCKED_S:
+        yield Finding(f"git cannot change the configuration while there is {lock}", naming("rm", lock))
+
+
+def _asked_elsewhere(repository: Repository, context: Context) -> str:
+    """Return the event that `validateIn` names, if our hooks are for the other one."""
+    wanted = settings_for_hooks(repository, context)[0]
+    has = {event for event in _EITHER if _is_ours_for(repository, event)}
+    return wanted if has and wanted not in has else ""
+
+
+def _is_ours_for(repository: Repository, event: str) -> bool:
+    called = os.path.join(_dirs(repository)[1], event)
+    in_files = called if foreign_hooks_dir(repository) else place_of(os.path.join(_own_dir(repository), event))
+    return event in configured_events(repository) or bool(in_files and is_ours(in_files))
 
 
 def _old(repository: Repository, context: Context) -> list[str]:
@@ -286,6 +377,19 @@ def hooks_mode(repository: Repository, context: Context) -> Iterator[Finding]:
         where = shown_path(os.path.dirname(wrong[0]), context.paths.home)
         names = ", ".join(os.path.basename(path) for path in wrong)
         yield _mendable(f"not executable, so git does not run them, in {where}: {names}", repository)
+    if others := [path for path in _calling(repository) if not os.access(path, os.X_OK)]:
+        names = ", ".join(os.path.basename(path) for path in others)
+        message = f"not executable, so neither it nor ours is run, in {os.path.dirname(others[0])}: {names}"
+        yield Finding(message, naming("chmod", "+x", *others))
+
+
+def _calling(repository: Repository) -> list[str]:
+    """Return the hooks of others by way of which ours are run."""
+    foreign = foreign_hooks_dir(repository)
+    own = _own_dir(repository)
+    called = [os.path.join(foreign or own, event) for event in HOOKS if calls_ours(repository, event, foreign)]
+    wrapped = [os.path.join(own, event) for event in HOOKS if not foreign and is_covered(own, event)]
+    return [path for path in (*called, *wrapped) if os.path.isfile(path) and not is_ours(path)]
 
 
 def hooks_interpreter(repository: Repository, context: Context) -> Iterator[Finding]:
@@ -297,11 +401,35 @@ def hooks_interpreter(repository: Repository, context: Context) -> Iterator[Find
     home = context.paths.home
     if not (os.path.isfile(python) and os.access(python, os.X_OK)):
         yield _mendable(f"the interpreter in the hooks is gone: {shown_path(python, home)}", repository)
+        return
     looked_in = ", ".join(shown_path(directory, home) for directory in directories)
     if not any(os.path.isfile(os.path.join(d, "agent_tracker", "hook.py")) for d in directories):
         yield _mendable(f"agent-tracker is gone from where the hooks look: {looked_in}", repository)
     elif not any(os.path.isdir(os.path.join(d, "lmdb")) for d in directories):
         yield _mendable(f"lmdb is gone from where the hooks look: {looked_in}", repository)
+    elif all(_is_trusted(path, repository) for path in (python, *directories)) and not _starts(python, directories):
+        message = f"the interpreter in the hooks does not start with lmdb and agent-tracker: {shown_path(python, home)}"
+        yield _mendable(message, repository)
+
+
+def _is_trusted(path: str, repository: Repository) -> bool:
+    """Tell what may be started: it belongs to this user or to root, and does not lie in the repository."""
+    if not hasattr(os, "geteuid") or not os.path.exists(path):
+        return not os.path.exists(path) or path == sys.executable or path in sys.path
+    real = os.path.realpath(path)
+    tops = [os.path.realpath(top) for top in (repository.work_tree, repository.common_dir)]
+    is_inside = any(os.path.commonpath([real, top]) == top for top in tops)
+    return path == sys.executable or (os.stat(real).st_uid in {0, os.geteuid()} and not is_inside)
+
+
+def _starts(python: str, directories: list[str]) -> bool:
+    argv = [python, "-ISc", _TRY, ":".join(directories)]
+    with suppress(OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(
+            argv, capture_output=True, timeout=TRY_S, check=False, cwd=os.sep, env=clean_environment()
+        )
+        return done.returncode == 0
+    return False
 
 
 def hooks_registry(repository: Repository, context: Context) -> Iterator[Finding]:

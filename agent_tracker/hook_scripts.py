@@ -60,16 +60,30 @@ _ID_WITHIN_BYTES = 200
 _BESIDE = "${0%/*}"
 _GUARD = f'[ -d "{_BESIDE}/parts" ] || exit 0\n'
 _PART = re.compile(r'^(\t*)\. "\$\{0%/\*\}/(parts/[a-z]+\.sh)"\n', re.MULTILINE)
-_SAY_RAN = 'printf \'%s\\n\' "$PPID $at_event" 2>&- >|"$at_dir/ran" || :\n'
+_SAY_RAN = """\
+if [ ! -h "$at_dir/ran" ] && { [ -f "$at_dir/ran" ] || [ ! -e "$at_dir/ran" ]; }; then
+	printf '%s\\n' "$PPID $at_event" 2>&- >|"$at_dir/ran" || :
+fi
+"""
 _LEAVE_IF_RAN = """\
 at_x=
-[ ! -f "$at_dir/ran" ] || read -r at_x <"$at_dir/ran" || :
-if [ "$at_x" = "$PPID $at_event" ]; then
+[ ! -s "$at_dir/ran" ] || [ ! -f "$at_dir/ran" ] || [ -h "$at_dir/ran" ] || read -r at_x <"$at_dir/ran" || :
+case $at_x in
+"$PPID $at_event") ;;
+*" $at_event")
+	at_need=ran
+	[ -r "${0%/*}/agent-tracker.sh" ] && . "${0%/*}/agent-tracker.sh" || at_x=
+	;;
+*) at_x= ;;
+esac
+if [ -n "$at_x" ]; then
+	: 2>&- >|"$at_dir/ran"
 	. "${0%/*}/parts/leave.sh"
 fi
 """
 _ADOPT = """\
 if [ "$at_need" = where ] && [ -d "$at_top/agent-tracker" ] && [ ! -e "$at_top/agent-tracker/project" ]; then
+	chmod 700 "$at_top/agent-tracker" 2>/dev/null || :
 	printf '\\n' 2>&- >"$at_top/agent-tracker/project" && case $PWD in
 	*'
 '*) ;;
@@ -194,6 +208,8 @@ def _in_one_piece(directory: str, name: str, after_where: str = "", leave: str =
     def part(match: re.Match[str]) -> str:
         if leave and match[2] == "parts/leave.sh":
             return match[1] + leave
+        if leave and match[2] == "parts/kept.sh":
+            return ""
         text = _in_one_piece(directory, match[2], after_where, leave).partition("\n")[2]
         return textwrap.indent(text, match[1])
 

@@ -24,7 +24,7 @@ from agent_tracker.config_hooks import (
     reads_config_hooks,
     take_out_of_config,
 )
-from agent_tracker.errors import AgentTrackerError
+from agent_tracker.errors import AgentTrackerError, SpoolError
 from agent_tracker.escaping import escape
 from agent_tracker.files import read_text, replace_file
 from agent_tracker.hook_files import HookChange, check_room, is_covered, put_in, put_shared, take_out
@@ -129,6 +129,7 @@ def install_hooks(
         SpoolError: Our directory in it is a symbolic link, or somebody else's.
         AgentTrackerError: Something foreign is in the way, or a file cannot be written.
     """
+    _refuse_links(_Places(repository))
     gits = find_gits(os.environ.get("PATH", os.defpath)) if style != FILES else []
     chosen = choose_style(style, gits)
     library = "" if chosen == FILES else _Places(repository).library
@@ -137,6 +138,13 @@ def install_hooks(
         return _install(repository, texts, chosen, validating_events(validate_in))
     except OSError as error:
         raise _failure("install hooks in", repository, error) from error
+
+
+def _refuse_links(at: _Places) -> None:
+    """Refuse to write through a link: where it leads, nothing is ours."""
+    for path in (at.spool_dir, at.library, at.called_hooks):
+        if os.path.islink(path):
+            raise SpoolError(f"a symbolic link is in the way: {path}", f"rm '{path}' && agent-tracker install-hooks")
 
 
 def _failure(verb: str, repository: Repository, error: OSError) -> AgentTrackerError:
@@ -163,7 +171,7 @@ def _install(repository: Repository, texts: ScriptTexts, style: str, events: tup
     owner = owner_of(repository, ())
     if owner and not foreign:
         put_in(at.called_hooks, events, texts.files)
-    lines = lines_for(repository, events) if style == FILES else ()
+    lines = lines_for(repository, events)
     return InstallReport(hooks_dir, put, project, foreign, lines, style, owner.name if owner else "")
 
 
@@ -253,14 +261,24 @@ def _uninstall(repository: Repository, *, is_flushed: bool) -> UninstallReport:
     for name, git_dir in worktrees(repository.common_dir):
         if name != ".":
             _remove_tree(os.path.join(git_dir, "agent-tracker"))
-    if os.path.lexists(at.made_hooks) and not os.listdir(at.own_hooks):
+    is_made = not os.path.islink(at.spool_dir) and os.path.lexists(at.made_hooks)
+    if is_made and os.path.isdir(at.own_hooks) and not os.path.islink(at.own_hooks) and not os.listdir(at.own_hooks):
         os.rmdir(at.own_hooks)
+    if os.path.islink(at.spool_dir):
+        return UninstallReport(tuple(changes), ())
+    changes += _called(at.called_hooks) if {change.change for change in changes} <= {"absent", "left"} else []
     _remove_tree(at.called_hooks)
     _remove_tree(at.library)
     unflushed = tuple(_unflushed(at.spool_dir, is_flushed=is_flushed))
     if not unflushed:
         _remove_tree(at.spool_dir)
     return UninstallReport(tuple(changes), unflushed)
+
+
+def _called(directory: str) -> list[HookChange]:
+    """Return what goes with the directory of hooks that others call."""
+    paths = {event: os.path.join(directory, event) for event in (*EVENTS, COMMIT_MSG)}
+    return [HookChange(event, path, "removed", "") for event, path in paths.items() if is_ours(path)]
 
 
 def _remove_tree(path: str) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,7 +25,7 @@ from agent_tracker.repository import Repository, find_repository, known_reposito
 from agent_tracker.template_hooks import TemplateReport, install_template, uninstall_template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from agent_tracker.paths import UserPaths
 
@@ -38,6 +40,8 @@ __all__ = [
 ]
 
 FIND_ROOT_S = 60.0
+WAIT_S = 90.0
+POLL_S = 0.05
 NOT_ENTERED = frozenset({".git", "node_modules"})
 
 
@@ -66,11 +70,12 @@ def install(repository: Repository, context: Context, *, style: str = "") -> tup
     validate_in, set_style = settings_for_hooks(repository, context)
     if style:
         check_value(find_setting("hookStyle"), style, "--style", "agent-tracker install-hooks --help")
-    report = install_hooks(repository, _values(context), style=style or set_style, validate_in=validate_in)
-    read_project(repository, timeout_s=FIND_ROOT_S)
-    mirror_policy(repository)
-    tell_hooks(context)
-    _list_repository(context.paths, repository, is_listed=True)
+    with _alone(repository):
+        report = install_hooks(repository, _values(context), style=style or set_style, validate_in=validate_in)
+        read_project(repository, timeout_s=FIND_ROOT_S)
+        mirror_policy(repository)
+        tell_hooks(context)
+        _list_repository(context.paths, repository, is_listed=True)
     return report, any(agent.active for agent in known_agents(context))
 
 
@@ -139,14 +144,50 @@ def uninstall(repository: Repository, context: Context) -> tuple[UninstallReport
         AgentTrackerError: A hook cannot be given back.
     """
     trouble = ""
-    if os.path.isdir(RepositoryPaths(repository.common_dir).spool_dir):
-        try:
-            flush(repository, context)
-        except AgentTrackerError as error:
-            trouble = error.message
-    report = uninstall_hooks(repository, is_flushed=not trouble)
-    _list_repository(context.paths, repository, is_listed=False)
+    with _alone(repository):
+        if os.path.isdir(RepositoryPaths(repository.common_dir).spool_dir):
+            try:
+                flush(repository, context)
+            except AgentTrackerError as error:
+                trouble = error.message
+        report = uninstall_hooks(repository, is_flushed=not trouble)
+        _list_repository(context.paths, repository, is_listed=False)
     return report, trouble
+
+
+@contextmanager
+def _alone(repository: Repository) -> Iterator[None]:
+    """Let one process at a time change a repository's hooks: by a lock on the common directory, which always stays.
+
+    Raises:
+        AgentTrackerError: Another process holds it for too long.
+    """
+    try:
+        import fcntl  # noqa: PLC0415 -- absent on Windows
+    except ImportError:
+        yield
+        return
+    descriptor = os.open(repository.common_dir, os.O_RDONLY)
+    try:
+        deadline = time.monotonic() + WAIT_S
+        while not _has_lock(fcntl.flock, descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            if time.monotonic() >= deadline:
+                raise AgentTrackerError(
+                    f"another process is changing the hooks of {repository.common_dir}",
+                    f"fuser -v '{repository.common_dir}'",
+                )
+            time.sleep(POLL_S)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _has_lock(flock: Callable[[int, int], None], descriptor: int, how: int) -> bool:
+    try:
+        flock(descriptor, how)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _import_path() -> list[str]:

@@ -15,7 +15,7 @@ import json
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_tracker.files import read_text
+from agent_tracker.files import read_bytes, read_text
 from agent_tracker.git import run
 from agent_tracker.hook_scripts import COMMIT_MSG, EVENTS
 
@@ -124,13 +124,7 @@ def manager_of(path: str) -> Manager | None:
 
 
 def _head(path: str) -> bytes:
-    try:
-        if not os.path.isfile(path):
-            return b""
-        with open(path, "rb") as file:
-            return file.read(_HEAD_BYTES)
-    except OSError:
-        return b""
+    return read_bytes(path, _HEAD_BYTES)
 
 
 def is_same_program(path: str, other: str) -> bool:
@@ -200,7 +194,8 @@ def calls_ours(repository: Repository, event: str, foreign: str) -> bool:
     manager = manager_of(os.path.join(hooks_dir, event))
     if manager in (LEFTHOOK, OVERCOMMIT):
         texts += [read_text(path) for path in _configurations(repository, manager)]
-    return any(f"/agent-tracker/hooks/{event}" in text or _ANY_EVENT in text for text in texts)
+    lines = [line for text in texts for line in text.split("\n") if not line.lstrip().startswith(("#", "//"))]
+    return any(f"/agent-tracker/hooks/{event}" in line or _ANY_EVENT in line for line in lines)
 
 
 def _is_regenerated(path: str) -> bool:
@@ -232,6 +227,8 @@ def _line(repository: Repository, hooks_dir: str, event: str, foreign: str) -> L
         directory = os.path.dirname(foreign) if _is_husky(foreign) else foreign
         return LineToAdd(os.path.join(directory, event), _LINE)
     place = os.path.join(repository.work_tree, manager.personal)
+    if manager is SIMPLE:
+        return LineToAdd(place, _simple_entry(event, _simple_command(place, event)), manager.then)
     return LineToAdd(place, _STANZAS[manager.name](event), manager.then)
 
 
@@ -241,8 +238,20 @@ def _lefthook_stanza(event: str) -> str:
     return f"{event}:\n  commands:\n    agent-tracker:\n      run: '{call}'{stdin}"
 
 
-def _simple_entry(event: str) -> str:
-    return f'"{event}": {json.dumps("YOUR COMMAND || exit; " + _LINE)}, "preserveUnused": true'
+def _simple_entry(event: str, command: str) -> str:
+    theirs = f"{command} || exit; " if command else ""
+    return f'"{event}": {json.dumps(theirs + _LINE)}, "preserveUnused": true'
+
+
+def _simple_command(path: str, event: str) -> str:
+    """Return what a package runs at an event already, empty where that is nothing or it cannot be read."""
+    try:
+        known = json.loads(read_text(path))
+    except ValueError:
+        return ""
+    commands = known.get(SIMPLE.name) if isinstance(known, dict) else None
+    command = commands.get(event) if isinstance(commands, dict) else None
+    return command if isinstance(command, str) else ""
 
 
 def _overcommit_stanza(event: str) -> str:
@@ -251,4 +260,4 @@ def _overcommit_stanza(event: str) -> str:
     return f"{name}:\n  AgentTracker:\n    enabled: true\n    command: ['sh', '-c', '{call}']"
 
 
-_STANZAS = {LEFTHOOK.name: _lefthook_stanza, SIMPLE.name: _simple_entry, OVERCOMMIT.name: _overcommit_stanza}
+_STANZAS = {LEFTHOOK.name: _lefthook_stanza, OVERCOMMIT.name: _overcommit_stanza}

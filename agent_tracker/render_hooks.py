@@ -62,7 +62,10 @@ def _lines_to_add(report: InstallReport) -> list[str]:
     if not files_by_line:
         return []
     lines = [] if report.foreign_hooks_dir else [f"{report.owner} overwrites its hooks, so ours are not put there."]
-    lines.append("Commits are found in the reflog all the same. To have each credited at once, add")
+    if report.style == "both":
+        lines.append("The newer git needs nothing more. For the older one, add")
+    else:
+        lines.append("Commits are found in the reflog all the same. To have each credited at once, add")
     for line, files in files_by_line.items():
         where = f"to {place(files[0])}"
         if len(files) > 1:
@@ -167,6 +170,8 @@ def uninstall_lines(report: UninstallReport, trouble: str) -> list[str]:
     lines = [f"{word} {', '.join(by_change[key])}." for key, word in words.items() if key in by_change]
     if len(by_change.get("removed", ())) == len(report.changes) > 0:
         lines = [f"Removed {len(report.changes)} hooks."]
+    kept = [change for change in report.changes if change.kept]
+    lines += [f"Your own {c.event} hook stays kept, another has its place: {place(c.kept)}" for c in kept]
     if trouble:
         lines.append(f"Not everything could be flushed: {safe(trouble)}")
     if report.unflushed:

@@ -38,6 +38,21 @@ if [ "$at_need" = kept ]; then
 	return 0
 fi
 
+# Did a process that this one descends from run the event's hook from git's configuration just now? Then at_x stays.
+if [ "$at_need" = ran ]; then
+	at_pid=$PPID
+	while [ "$at_x" != "$at_pid $at_event" ]; do
+		at_row=
+		[ ! -r "/proc/$at_pid/stat" ] || read -r at_row <"/proc/$at_pid/stat" || :
+		at_row=${at_row##*) ? }
+		at_pid=${at_row%% *}
+		case $at_pid in
+		'' | 0 | 1 | *[!0123456789]*) at_x= && return 0 ;;
+		esac
+	done
+	return 0
+fi
+
 # [2] Is an agent in use?
 if [ "$at_need" = use ]; then
 	at_read_use() {
@@ -89,12 +104,16 @@ sys.path += filter(None, sys.argv[1].split(":"))
 try:
     from agent_tracker.hook import main
 except Exception as error:
-    sys.exit("agent-tracker: cannot start, git goes on: %r; to mend it: agent-tracker install-hooks" % error)
+    sys.stderr.write("agent-tracker: cannot start, git goes on: %r; to mend it: agent-tracker install-hooks\n" % error)
+    sys.exit(0)
 sys.exit(main(sys.argv[2:]))
 ' "$AT_PATH" "$at_event" "$at_git" 2>&3 3>&-)
 		at_x=$?
 	} 3>&2 2>/dev/null </dev/null
-	[ "$at_x" -lt 126 ] || at_say "its Python part ended with code $at_x, git goes on"
+	case $at_x in
+	0 | 42) ;;
+	*) at_say "its Python part ended with code $at_x, git goes on" ;;
+	esac
 	[ "$at_x" = 42 ]
 }
 at_is_policy_off() {
@@ -112,8 +131,14 @@ at_is_policy_off() {
 	return 1
 }
 at_read_squash() {
-	at_line= at_rows=0 at_oids=0
+	at_line= at_rows=0 at_oids=0 at_oid=
 	[ -f "$1" ] && [ -r "$1" ] && [ ! -h "$1" ] || return 0
+	. "${0%/*}/parts/head.sh"
+	case ${#at_oid}:$at_oid in
+	*:*[!0123456789abcdef]*) at_oid= ;;
+	40:* | 64:*) ;;
+	*) at_oid= ;;
+	esac
 	while [ "$at_rows" -lt 20000 ] && [ "$at_oids" -lt 1000 ] && IFS= read -r at_row; do
 		at_rows=$((at_rows + 1))
 		case $at_row in
@@ -133,7 +158,7 @@ at_read_squash() {
 }
 at_write_squash() {
 	if [ -n "$at_line" ] && [ -z "$at_bad" ]; then
-		at_line=1${at_t}squash$at_line
+		at_line=1${at_t}squash$at_t$at_oid$at_line
 		at_line="$at_n$at_line =${#at_line}$at_n"
 		. "${0%/*}/parts/append.sh"
 	fi
@@ -177,7 +202,7 @@ return 0
 # fail stands where failing ends nothing, because a shell may have inherited nounset and errexit.
 #
 # at_git is this worktree's git directory, at_top the common one, at_dir ours. A symbolic link is not ours.
-# at_need: what a hook wants of this file: where, kept, use, or what stands at its end (python, squash, words).
+# at_need: what a hook wants of this file: where, kept, ran, use, or what stands at its end (python, squash, words).
 # at_flags: how the commit came about, where a hook knows. post-merge runs after a fast-forward too, and a rebase makes
 #     commits anew: there nobody is told whom `use` credits, for it may be nobody.
 # at_values: every identity variable. Where they equal some of them put together, the others are empty.
@@ -195,6 +220,8 @@ return 0
 # at_python hands the event over. True where Python refuses a commit: by code 42 and by no other. By way of descriptor 3
 #     Python keeps its stderr, while the shell's own words on a killed child go unheard.
 # at_read_squash reads what `merge --squash` left: a line `commit <oid>` for each commit, its message indented. However
-#     long it is, 20,000 lines are read and 1,000 oids noted, 3.4 kB at a time.
-# at_kept, in post-rewrite: the hook that was here before. For it alone stdin is kept as it came, which can be read only
+#     long it is, 20,000 lines are read and 1,000 oids noted, 3.4 kB at a time, each time behind the commit that HEAD
+#     is, where a shell can read that.
+# at_kept: the hook that was here before. One that may look at its own name is run by a link that bears it, which lies
+#     in a directory of links, hooks-agent-tracker-kept. In post-rewrite stdin is kept as it came, which can be read only
 #     once. 32 lines of SHA-1 oids, 3.4 kB, are appended at a time.

@@ -6,14 +6,27 @@ import hashlib
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_tracker.config_hooks import AUTO, BOTH, CONFIG, FILES, FoundGit, choose_style, configured_events, find_gits
+from agent_tracker.config_hooks import (
+    AUTO,
+    BOTH,
+    CONFIG,
+    FILES,
+    FoundGit,
+    choose_style,
+    configured_events,
+    find_gits,
+    put_into_config,
+)
 from agent_tracker.errors import GitError
-from agent_tracker.hook_scripts import EVENTS
+from agent_tracker.hook_files import put_in, put_shared
+from agent_tracker.hook_scripts import EVENTS, TextValues, render
+from agent_tracker.install import install_hooks
 from agent_tracker.repository import find_repository
 from gitrepo import GitRepo, run
 
@@ -197,6 +210,89 @@ def test_a_commit_is_recorded_without_any_file_of_ours(repo: GitRepo, tmp_path: 
     repo.git("push", "-q", bare, "main")
     shutil.rmtree(repo.path / ".git/agent-tracker")
     assert repo.try_git("commit", "--allow-empty", "-qm", "x") == (0, "", "")
+
+
+@pytest.mark.usefixtures("new_git")
+def test_a_hook_that_was_switched_off_is_found_and_switched_on(repo: GitRepo) -> None:
+    """`enabled = false` in the section: git runs nothing, and installing again ends it; all of it goes at the end."""
+    before = digest(repo.path / ".git/config")
+    repo.ok("install-hooks", "--style", "config")
+    repo.git("config", "hook.agent-tracker-post-commit.enabled", "false")
+    assert "post-commit" not in configured_events(find_repository(str(repo.path), {}))
+    assert "hooks-missing" in repo.tracker("doctor").out
+    repo.ok("install-hooks", "--style", "config")
+    assert recorded(repo) == []
+    oid = repo.commit("first")
+    assert recorded(repo) == [f"commit {oid}"]
+    repo.ok("flush")
+    repo.ok("uninstall-hooks")
+    assert digest(repo.path / ".git/config") == before
+
+
+@pytest.mark.usefixtures("new_git")
+def test_a_lock_left_behind_is_named(repo: GitRepo) -> None:
+    """Git cannot write the configuration: the error says which file to remove."""
+    (repo.path / ".git/config.lock").touch()
+    done = repo.tracker("install-hooks", "--style", "config")
+    assert (done.code, str(repo.path / ".git/config.lock") in done.err) == (1, True)
+
+
+def both(repo: GitRepo) -> None:
+    """Install for an older git and for the one at hand."""
+    values = TextValues(sys.executable, ["/nowhere"], str(repo.path.parent / "registry"))
+    found = find_repository(str(repo.path), {})
+    texts = render(values, library_dir=str(repo.path / ".git/agent-tracker/lib"), is_beside_files=True)
+    install_hooks(found, values, style="files")
+    put_into_config(found, texts.bodies, str(repo.path / ".git/agent-tracker"))
+    put_shared(str(repo.path / ".git/agent-tracker/lib"), texts.library, texts.library)
+    put_in(str(repo.path / ".git/hooks"), EVENTS, texts.files)
+
+
+@pytest.mark.usefixtures("new_git")
+@pytest.mark.parametrize("kind", ["pipe", "link", "directory"])
+def test_what_lies_in_the_place_of_our_note_is_left(repo: GitRepo, tmp_path: Path, kind: str) -> None:
+    """No commit waits for a pipe, and nothing is written through a link."""
+    both(repo)
+    note = repo.path / ".git/agent-tracker/ran"
+    (tmp_path / "precious").write_text("theirs")
+    if kind == "pipe":
+        os.mkfifo(note)
+    elif kind == "directory":
+        note.mkdir()
+    else:
+        note.symlink_to(tmp_path / "precious")
+    assert run("timeout", "20", "git", "commit", "--allow-empty", "-qm", "x", cwd=repo.path) == (0, "", "")
+    assert f"commit {repo.head()}" in recorded(repo)
+    assert (tmp_path / "precious").read_text() == "theirs"
+
+
+@pytest.mark.usefixtures("new_git")
+@pytest.mark.parametrize("way", ["direct", "called"])
+def test_a_hook_that_ran_does_not_run_again(repo: GitRepo, way: str) -> None:
+    """Nor where another program runs the file; the note is then empty, so that no process id is taken for another."""
+    both(repo)
+    hooks = repo.path / ".git/hooks"
+    if way == "called":
+        (hooks / "post-commit").rename(hooks / "post-commit.legacy")
+        (hooks / "post-commit").write_text('#!/bin/sh\n"$0.legacy" "$@"\nexit\n')
+        (hooks / "post-commit").chmod(0o755)
+    oid = repo.commit("first")
+    assert recorded(repo) == [f"commit {oid}"]
+    assert (repo.path / ".git/agent-tracker/ran").read_text() == ""
+    (repo.path / ".git/agent-tracker/ran").write_text("1 post-commit\n")
+    assert run(hooks / "post-commit", cwd=repo.path, env={"GIT_DIR": ".git"}).code == 0
+    assert recorded(repo) == [f"commit {oid}"] * 2
+
+
+@pytest.mark.usefixtures("new_git")
+def test_the_lines_for_the_older_git_are_shown(repo: GitRepo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Hooks in the configuration do not serve it, where core.hooksPath leads elsewhere."""
+    fake_git(tmp_path / "old", "git version 2.39.5")
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}:{tmp_path / 'old'}")
+    repo.git("config", "core.hooksPath", str(tmp_path))
+    out = repo.ok("install-hooks")
+    assert "For the older one, add" in out
+    assert "/agent-tracker/hooks/" in out
 
 
 @pytest.mark.usefixtures("new_git")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import socket
 import stat
 from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_tracker.files import read_text, replace_file
+from agent_tracker.files import MAX_BYTES, read_bytes, read_text, replace_file
 from facts import listed
 
 if TYPE_CHECKING:
@@ -75,6 +77,39 @@ def test_text_that_is_no_utf8_is_written_and_read(tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_empty(tmp_path: Path, name: str) -> None:
     """A missing file and a directory read as nothing."""
     assert not read_text(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "link-to-device", "socket"])
+def test_what_is_no_regular_file_is_not_read(tmp_path: Path, kind: str) -> None:
+    """Neither does anybody wait for a pipe, nor read a device for ever."""
+    path = tmp_path / "file"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(str(path))
+    elif kind == "link-to-device":
+        path.symlink_to("/dev/zero")
+    name = "/dev/zero" if kind == "device" else str(path)
+    assert not read_text(name)
+    assert not read_bytes(name)
+
+
+def test_only_the_beginning_of_a_file_is_read(tmp_path: Path) -> None:
+    """No more than the limit, the default one for a file of a gigabyte."""
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    assert read_bytes(str(path), 4) == b"0123"
+    os.truncate(path, 1 << 30)
+    assert len(read_bytes(str(path))) == MAX_BYTES
+
+
+def test_ends_of_lines_stay_where_that_is_asked_for(tmp_path: Path) -> None:
+    """Otherwise they are what Python makes of them."""
+    path = tmp_path / "file"
+    path.write_bytes(b"a\r\nb\n")
+    assert read_text(str(path), newline="") == "a\r\nb\n"
+    assert read_text(str(path)) == "a\nb\n"
 
 
 def write_often(path: str, text: str) -> None:

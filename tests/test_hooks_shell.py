@@ -528,7 +528,7 @@ def test_a_missing_python_costs_one_line(hooked: Hooked, gone: str) -> None:
     [
         pytest.param("exit 42", True, "", id="refuses"),
         pytest.param("exit 0", False, "", id="agrees"),
-        pytest.param("exit 1", False, "", id="fails"),
+        pytest.param("exit 1", False, "agent-tracker: its Python part ended with code 1, git goes on\n", id="fails"),
         pytest.param(
             "kill -SEGV $$", False, "agent-tracker: its Python part ended with code 139, git goes on\n", id="dies"
         ),
@@ -783,7 +783,7 @@ def test_whom_use_credits_is_said_only_where_it_is_certain(hooked: Hooked) -> No
     "setting", ["log.date=raw", "log.decorate=full", "log.showSignature=true", "format.pretty=raw"]
 )
 def test_a_squash_names_what_it_squashes(hooked: Hooked, setting: str) -> None:
-    """`merge --squash` makes no commit: what it brings together is one line, newest first."""
+    """`merge --squash` makes no commit: what it brings together is one line, newest first, behind what HEAD is."""
     diverge(hooked.repo)
     hooked.repo.git("checkout", "-q", "side")
     two = hooked.repo.commit("three", "-m", f"commit {OLD}\n\ncommit {NEW}")
@@ -791,7 +791,7 @@ def test_a_squash_names_what_it_squashes(hooked: Hooked, setting: str) -> None:
     hooked.repo.git("checkout", "-q", "main")
     hooked.spool.unlink()
     hooked.repo.git("-c", setting, "merge", "-q", "--squash", "side")
-    assert hooked.lines() == [f"1\tsquash\t{two}\t{one}"]
+    assert hooked.lines() == [f"1\tsquash\t{hooked.repo.head()}\t{two}\t{one}"]
     oid = hooked.repo.commit("squashed")
     assert hooked.lines()[1:] == [f"1\tcommit\t{oid}\thuman\t\t"]
 
@@ -834,11 +834,12 @@ def test_a_long_squash_is_written_in_parts(hooked: Hooked, digits: int) -> None:
     oids = [f"{number:0{digits}x}" for number in range(1100)]
     text = "".join(f"commit {oid} (HEAD -> x)\nAuthor: A\n\n    commit {OLD}\n" for oid in oids)
     (hooked.repo.path / ".git/SQUASH_MSG").write_text(text)
+    (hooked.repo.path / ".git/HEAD").write_text("e" * digits + "\n")
     hooked.keep("post-merge", 'printf "<%s>" "$@"; exit 3')
     assert hooked.run("post-merge", "1") == Done(3, "<1>", "")
     fields = [line.split("\t") for line in hooked.lines()]
-    assert {tuple(field[:2]) for field in fields} == {("1", "squash")}
-    assert [oid for field in fields for oid in field[2:]] == oids[:1000]
+    assert {tuple(field[:3]) for field in fields} == {("1", "squash", "e" * digits)}
+    assert [oid for field in fields for oid in field[3:]] == oids[:1000]
     assert max(len(line) for line in hooked.lines()) < 3600
 
 
@@ -847,7 +848,25 @@ def test_a_squash_message_without_end_is_left_in_time(hooked: Hooked) -> None:
     text = "\n" * 19_999 + f"commit {OLD}\ncommit {NEW}\n"
     (hooked.repo.path / ".git/SQUASH_MSG").write_text(text)
     hooked.run("post-merge", "1")
-    assert hooked.lines() == [f"1\tsquash\t{OLD}"]
+    assert hooked.lines() == [f"1\tsquash\t\t{OLD}"]
+
+
+@pytest.mark.parametrize("head", ["ref: refs/heads/.invalid", f"ref: refs/heads/{OLD}", "g" * 40, OLD[1:], "", "a\tb"])
+def test_a_squash_onto_what_the_shell_cannot_tell_says_so(hooked: Hooked, head: str) -> None:
+    """Where HEAD's commit is in no file of its own its field is empty."""
+    (hooked.repo.path / ".git/SQUASH_MSG").write_text(f"commit {NEW}\n")
+    (hooked.repo.path / ".git/HEAD").write_text(f"{head}\n")
+    assert hooked.run("post-merge", "1") == Done(0, "", "")
+    assert hooked.lines() == [f"1\tsquash\t\t{NEW}"]
+
+
+def test_a_squash_onto_a_packed_branch_is_written_without_it(hooked: Hooked) -> None:
+    """What is squashed is noted all the same."""
+    diverge(hooked.repo)
+    hooked.repo.git("pack-refs", "--all")
+    hooked.spool.unlink()
+    hooked.repo.git("merge", "-q", "--squash", "side")
+    assert hooked.lines() == [f"1\tsquash\t\t{hooked.repo.head('side')}"]
 
 
 def test_an_amend_is_recorded(hooked: Hooked) -> None:

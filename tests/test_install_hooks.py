@@ -150,26 +150,117 @@ def test_a_foreign_hook_is_kept_and_runs(repo: GitRepo) -> None:
 
 
 def test_a_linked_foreign_hook_runs_where_it_lies(repo: GitRepo) -> None:
-    """A hook that is a relative symbolic link stays one."""
+    """A hook that is a relative symbolic link stays one, and is run under its own name."""
     (repo.path / "tools").mkdir()
     script(repo.path / "tools/hook", 'echo "$0" >&2')
     (hooks_of(repo) / "post-commit").symlink_to("../../tools/hook")
     install(repo.path)
     kept = hooks_of(repo) / f"post-commit{KEPT}"
     assert str(kept.readlink()) == "../../tools/hook"
-    assert repo.try_git("commit", "--allow-empty", "-qm", "x").err == f".git/hooks/{kept.name}\n"
+    said = repo.try_git("commit", "--allow-empty", "-qm", "x").err
+    assert said == ".git/hooks-agent-tracker-kept/post-commit\n"
 
 
-def test_a_link_to_a_hook_of_ours_is_somebodys(repo: GitRepo) -> None:
-    """Only a file that we wrote is ours to replace; a link to such a file is given back."""
-    (hooks_of(repo) / "pre-commit").symlink_to(Path(hook_files_dir()) / "pre-commit")
-    before = tree(hooks_of(repo))
-    install(repo.path)
-    assert (Path(hook_files_dir()) / "pre-commit").read_text().startswith("#!/bin/sh\n# agent-tracker-hook")
+@pytest.mark.parametrize("event", ["pre-commit", "post-commit", "post-rewrite"])
+@pytest.mark.parametrize("form", ["link-out", "link-beside", "name", "program"])
+def test_a_hook_that_looks_at_its_own_name_sees_it(repo: GitRepo, event: str, form: str) -> None:
+    """One program for several events, what it sources from its directory, and its exit code; all of it comes back."""
+    hooks = hooks_of(repo)
     repo.commit("first")
-    shutil.rmtree(repo.path / ".git/agent-tracker")
+    (hooks / "beside.txt").write_text("beside")
+    body = 'echo "${0##*/} $(cat "$(dirname "$0")/beside.txt")" >>"$GIT_DIR/said"; exit 3'
+    if form == "name":
+        script(hooks / event, body)
+    elif form == "link-beside":
+        script(hooks / "dispatch", body)
+        (hooks / event).symlink_to("dispatch")
+    elif form == "link-out":
+        script(repo.path / "dispatch", body)
+        (hooks / event).symlink_to("../../dispatch")
+    else:
+        interpreter = f"#!{sys.executable}\nimport os, sys\n"
+        said = "open(os.environ['GIT_DIR'] + '/said', 'w').write(os.path.basename(__file__) + ' beside\\n')"
+        (hooks / event).write_text(f"{interpreter}{said}\nsys.exit(3)\n")
+        (hooks / event).chmod(0o755)
+    before = tree(repo.path)
+    for _ in range(2):
+        install(repo.path)
+    done = run(hooks / event, "amend", cwd=repo.path, env={"GIT_DIR": ".git"})
+    assert (done.code, done.err) == (3, "")
+    assert (repo.path / ".git/said").read_text() == f"{event} beside\n"
+    (repo.path / ".git/said").unlink()
+    uninstall(repo.path, is_flushed=True)
+    (repo.path / ".git/agent-tracker/spool").unlink(missing_ok=True)
     uninstall(repo.path)
-    assert tree(hooks_of(repo)) == before
+    assert tree(repo.path) == before
+
+
+def test_a_hook_that_is_indifferent_to_its_name_gets_no_link(repo: GitRepo) -> None:
+    """No directory is made for it."""
+    script(hooks_of(repo) / "post-commit", "true")
+    install(repo.path)
+    assert not (repo.path / ".git/hooks-agent-tracker-kept").exists()
+
+
+@pytest.mark.parametrize("kind", ["link", "directory", "file"])
+def test_what_has_the_name_of_our_directory_of_links_is_left(repo: GitRepo, tmp_path: Path, kind: str) -> None:
+    """Anything but links in it, or a link in its place, and it is not ours: nothing is written or removed there."""
+    place = repo.path / ".git/hooks-agent-tracker-kept"
+    (tmp_path / "aim").mkdir()
+    (tmp_path / "aim/file").write_text("theirs")
+    if kind == "link":
+        place.symlink_to(tmp_path / "aim")
+    elif kind == "directory":
+        shutil.copytree(tmp_path / "aim", place)
+    else:
+        place.write_text("theirs")
+    script(hooks_of(repo) / "post-commit", 'echo "${0##*/}" >&2')
+    before = tree(repo.path), tree(tmp_path / "aim")
+    install(repo.path)
+    assert repo.try_git("commit", "--allow-empty", "-qm", "x").err == f"post-commit{KEPT}\n"
+    repo.git("update-ref", "-d", "HEAD")
+    assert tree(tmp_path / "aim") == before[1]
+    uninstall(repo.path, is_flushed=True)
+    assert place.lstat()
+    assert tree(tmp_path / "aim") == before[1]
+
+
+@pytest.mark.parametrize("where", ["source", "moved", "kept-before"])
+def test_a_link_to_a_hook_of_ours_is_not_kept(repo: GitRepo, where: str) -> None:
+    """Ours would run itself without end: the link is replaced, the file that it leads to is not."""
+    hooks = hooks_of(repo)
+    aim = Path(hook_files_dir()) / "post-commit"
+    if where != "source":
+        install(repo.path)
+        aim = (hooks / "post-commit").rename(repo.path / "moved")
+    name = f"post-commit{KEPT}" if where == "kept-before" else "post-commit"
+    (hooks / name).symlink_to(aim)
+    text = aim.read_text()
+    assert not change_of(install(repo.path), "post-commit").kept
+    assert not (hooks / f"post-commit{KEPT}").is_symlink()
+    assert aim.read_text() == text
+    oid = repo.commit("first")
+    assert records(repo) == [f"commit {oid}"]
+
+
+def test_a_kept_hook_that_leads_back_to_ours_ends(repo: GitRepo) -> None:
+    """A link that somebody made themselves is no endless loop either."""
+    install(repo.path)
+    repo.commit("first")
+    hooks = hooks_of(repo)
+    for event in ("post-commit", "pre-commit", "post-rewrite"):
+        (hooks / f"{event}{KEPT}").symlink_to(event)
+        done = run("timeout", "20", hooks / event, "amend", cwd=repo.path, env={"GIT_DIR": ".git"})
+        assert (done.code, done.out, done.err) == (0, "", "")
+
+
+def test_a_kept_link_to_a_directory_is_passed_over(repo: GitRepo) -> None:
+    """As git passes it over."""
+    for event in ("post-commit", "post-rewrite"):
+        (hooks_of(repo) / event).symlink_to("../..")
+    install(repo.path)
+    assert repo.try_git("commit", "--allow-empty", "-qm", "x") == (0, "", "")
+    assert repo.try_git("commit", "--allow-empty", "--amend", "-qm", "y") == (0, "", "")
 
 
 def test_a_hook_that_only_speaks_of_ours_is_foreign(repo: GitRepo) -> None:
@@ -319,6 +410,122 @@ def test_an_interrupted_installation_is_completed(repo: GitRepo) -> None:
     theirs.rename(f"{theirs}{KEPT}")
     assert install(repo.path).changes[0].change == "installed"
     assert repo.try_git("commit", "--allow-empty", "-qm", "x").code == 1
+
+
+KILLED = """
+import os, signal, sys
+from agent_tracker import install
+from agent_tracker.hook_scripts import TextValues
+from agent_tracker.repository import find_repository
+path, name, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
+done = getattr(os, name)
+def dying(*argv, **options):
+    global number
+    number -= 1
+    if number == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return done(*argv, **options)
+setattr(os, name, dying)
+repository = find_repository(path, {})
+if sys.argv[4] == "in":
+    install.install_hooks(repository, TextValues(sys.executable, ["/nowhere"], path), style="files")
+else:
+    install.uninstall_hooks(repository)
+"""
+
+
+def test_killed_beside_a_program_that_runs_legacy_ones(repo: GitRepo) -> None:
+    """The hook that it wraps has two names for a moment: uninstalling then leaves the one that it had."""
+    script(hooks_of(repo) / "post-commit", "# File generated by pre-commit: x")
+    script(hooks_of(repo) / "post-commit.legacy", "true")
+    before = tree(hooks_of(repo))
+    (hooks_of(repo) / f"post-commit{KEPT}").hardlink_to(hooks_of(repo) / "post-commit.legacy")
+    uninstall(repo.path)
+    assert tree(hooks_of(repo)) == before
+
+
+@pytest.mark.parametrize("call", ["link", "replace", "unlink", "symlink"])
+@pytest.mark.parametrize("way", ["in", "out"])
+def test_killed_at_any_moment_no_foreign_hook_is_lost(repo: GitRepo, call: str, way: str) -> None:
+    """A commit made right then still meets the hook that was there, and everything comes back all the same."""
+    script(hooks_of(repo) / "pre-commit", "exit 9")
+    script(hooks_of(repo) / "post-commit", 'echo "${0##*/}"')
+    before = tree(repo.path)
+    for number in range(1, 40):
+        if way == "out":
+            install(repo.path)
+        done = run(sys.executable, "-c", KILLED, repo.path, call, str(number), way, cwd=repo.path)
+        assert run("git", "hook", "run", "pre-commit", cwd=repo.path).code == 9
+        install(repo.path)
+        uninstall(repo.path)
+        assert tree(repo.path) == before
+        if done.code == 0:
+            return
+    raise AssertionError(call)
+
+
+def test_where_there_are_no_hard_links_a_hook_is_renamed(repo: GitRepo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a file system that has none."""
+
+    def refused(*_argv: object, **_options: object) -> None:
+        raise OSError(1, "not permitted")
+
+    script(hooks_of(repo) / "pre-commit", "exit 9")
+    before = tree(hooks_of(repo))
+    monkeypatch.setattr("os.link", refused)
+    install(repo.path)
+    assert repo.try_git("commit", "--allow-empty", "-qm", "x").code == 1
+    uninstall(repo.path)
+    assert tree(hooks_of(repo)) == before
+
+
+def test_unfinished_files_of_ours_go(repo: GitRepo) -> None:
+    """What a killed installation began is removed by the next one, and on the way out; others' files are not."""
+    before = tree(hooks_of(repo))
+    for verb in (install, uninstall):
+        (hooks_of(repo) / "pre-push.17.tmp").write_text("#!/bin/sh\n")
+        (hooks_of(repo) / "agent-tracker.sh.17.tmp").write_text("")
+        verb(repo.path)
+        assert not list(hooks_of(repo).glob("*.tmp"))
+    assert tree(hooks_of(repo)) == before
+    (hooks_of(repo) / "mine.17.tmp").write_text("mine")
+    install(repo.path)
+    assert (hooks_of(repo) / "mine.17.tmp").exists()
+
+
+def test_uninstalling_where_the_hooks_directory_is_gone(tmp_path: Path) -> None:
+    """We made it, somebody removed it: the rest goes."""
+    repo = GitRepo.init(tmp_path / "bare", "--template=")
+    install(repo.path)
+    shutil.rmtree(repo.path / ".git/hooks")
+    uninstall(repo.path)
+    assert not (repo.path / ".git/agent-tracker").exists()
+
+
+@pytest.mark.parametrize("name", ["lib", "hooks", ""])
+def test_nothing_is_written_or_removed_through_a_link(repo: GitRepo, tmp_path: Path, name: str) -> None:
+    """Our directory, or one in it, replaced by a link: installing refuses, uninstalling leaves what it leads to."""
+    aim = tmp_path / "aim"
+    for path in ("lib", "hooks"):
+        (aim / path).mkdir(parents=True)
+        (aim / path / "precious").write_text("theirs")
+    install(repo.path)
+    place = repo.path / ".git/agent-tracker" / name
+    if place.exists():
+        shutil.rmtree(place)
+    place.symlink_to(aim)
+    before = tree(aim)
+    with pytest.raises(SpoolError, match="symbolic link"):
+        install(repo.path)
+    uninstall(repo.path)
+    assert tree(aim) == before
+
+
+def test_hooks_that_only_others_call_are_said_to_go(repo: GitRepo, tmp_path: Path) -> None:
+    """Where core.hooksPath leads elsewhere, uninstalling names what it took out."""
+    repo.git("config", "core.hooksPath", tmp_path)
+    install(repo.path)
+    assert [change.change for change in uninstall(repo.path).changes].count("removed") == len(EVENTS)
 
 
 def test_the_baseline_is_written_once(repo: GitRepo) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from agent_tracker.hook_scripts import EVENTS
+from agent_tracker.hook_scripts import EVENTS, hook_files_dir
 from gitrepo import GitRepo, agent_tracker, run, tree
 
 README = Path(__file__).parent.parent / "README.md"
@@ -277,6 +279,78 @@ def test_the_readmes_commands_take_the_hooks_out(repo: GitRepo, shell: tuple[str
     for _ in range(2):
         assert run(*shell, "-c", standalone(), cwd=repo.path).code == 0
         assert (tree(repo.path / ".git/hooks"), (repo.path / ".git/config").read_bytes()) == before
+
+
+SHELLS = [("dash",), ("bash", "--posix"), ("busybox", "sh"), ("zsh",)]
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
+@pytest.mark.parametrize("case", ["hooks-gone", "ours-gone", "old-hooks", "own-name", "linked-worktree"])
+def test_the_readmes_commands_give_back_what_was_kept(repo: GitRepo, shell: tuple[str, ...], case: str) -> None:
+    """Whatever became of our hook meanwhile, from a subdirectory, and with CDPATH set."""
+    if not shutil.which(shell[0]):
+        pytest.skip(f"no {shell[0]}")
+    theirs = hook(repo, "post-commit", 'echo "${0##*/}"' if case == "own-name" else "true")
+    repo.commit("first")
+    repo.git("worktree", "add", "-q", "linked")
+    before = tree(repo.path / ".git/hooks")
+    repo.ok("install-hooks", "--style", "files")
+    if case == "ours-gone":
+        theirs.unlink()
+    elif case == "old-hooks":
+        (repo.path / ".git/hooks/old-hooks").mkdir()
+        theirs.rename(repo.path / ".git/hooks/old-hooks/post-commit")
+    elif case == "hooks-gone":
+        shutil.rmtree(repo.path / ".git/hooks")
+    (repo.path / "sub/.git/hooks").mkdir(parents=True)
+    place = repo.path / ("linked" if case == "linked-worktree" else "sub")
+    (repo.path / "sub/.git").rename(repo.path / "elsewhere")
+    run(*shell, "-c", standalone(), cwd=place, env={"CDPATH": str(repo.path)})
+    assert not (repo.path / ".git/hooks-agent-tracker-kept").exists()
+    if case == "old-hooks":
+        assert (repo.path / ".git/hooks/old-hooks/post-commit").read_text() == "#!/bin/sh\ntrue\n"
+    elif case != "hooks-gone":
+        assert tree(repo.path / ".git/hooks") == before
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: shell[0])
+def test_the_readmes_commands_do_nothing_outside_of_a_repository(tmp_path: Path, shell: tuple[str, ...]) -> None:
+    """A directory `hooks` with files of ours in it is not taken for a repository's."""
+    if not shutil.which(shell[0]):
+        pytest.skip(f"no {shell[0]}")
+    shutil.copytree(hook_files_dir(), tmp_path / "hooks")
+    before = tree(tmp_path)
+    assert run(*shell, "-c", standalone(), cwd=tmp_path, env={"GIT_CEILING_DIRECTORIES": str(tmp_path.parent)}).code
+    assert tree(tmp_path) == before
+
+
+def test_a_hook_that_stays_kept_is_named(repo: GitRepo) -> None:
+    """Another own hook took the place of ours: uninstalling says where the first one is."""
+    hook(repo, "post-commit", "true")
+    repo.ok("install-hooks", "--style", "files")
+    hook(repo, "post-commit", "false")
+    assert "post-commit.agent-tracker-kept" in repo.ok("uninstall-hooks")
+
+
+def test_installing_and_uninstalling_at_once_leave_one_of_the_two(repo: GitRepo) -> None:
+    """Each waits for the other; no hook is lost, and none of them fails."""
+    hook(repo, "post-commit", "true")
+    before = tree(repo.path / ".git/hooks"), (repo.path / ".git/config").read_bytes()
+    argv = [sys.executable, "-m", "agent_tracker"]
+    verbs = ["install-hooks", "uninstall-hooks"] * 3
+    running = [subprocess.Popen([*argv, verb], cwd=repo.path, stdout=subprocess.DEVNULL) for verb in verbs]
+    assert [process.wait() for process in running] == [0] * len(verbs)
+    repo.ok("uninstall-hooks")
+    assert (tree(repo.path / ".git/hooks"), (repo.path / ".git/config").read_bytes()) == before
+
+
+def test_a_clone_from_the_template_is_closed_to_others(repo: GitRepo, tmp_path: Path) -> None:
+    """Git copies with its own modes: the first hook takes them back."""
+    repo.commit("first")
+    repo.ok("install-hooks", "--template")
+    clone = repo.clone(tmp_path / "clone")
+    clone.commit("second")
+    assert (clone.path / ".git/agent-tracker").stat().st_mode & 0o777 == 0o700
 
 
 def test_uninstalling_works_from_every_worktree(repo: GitRepo, tmp_path: Path) -> None:

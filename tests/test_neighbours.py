@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from agent_tracker.config_hooks import find_gits
-from agent_tracker.neighbours import owner_of
+from agent_tracker.neighbours import lines_for, owner_of
 from agent_tracker.repository import find_repository
 from gitrepo import GitRepo, run, tree
 
@@ -217,11 +217,9 @@ def install_and_add_lines(program: Program) -> None:
 
 
 def add_entry(path: Path, line: str) -> None:
-    """Put an entry into package.json, around the command that stands there."""
+    """Put an entry into package.json, in the place of the one that stands there."""
     settings = json.loads(path.read_text())
-    known = settings["simple-git-hooks"]
-    for key, value in json.loads("{" + line + "}").items():
-        known[key] = value.replace("YOUR COMMAND", known[key]) if isinstance(value, str) else value
+    settings["simple-git-hooks"] |= json.loads("{" + line + "}")
     path.write_text(json.dumps(settings))
 
 
@@ -502,6 +500,23 @@ def test_the_framework_can_run_ours(make_program: Callable[[str], Program], tmp_
 
 
 OVERCOMMIT = "#!/usr/bin/env ruby\nexit if ENV['OVERCOMMIT_DISABLE'].to_i != 0\n"
+
+
+@pytest.mark.parametrize(
+    ("package", "begins"),
+    [
+        ('{"simple-git-hooks": {"pre-push": "npm test"}}', '"pre-push": "npm test || exit; at='),
+        ('{"simple-git-hooks": {"pre-commit": "npm test"}}', '"pre-push": "at='),
+        ('{"simple-git-hooks": "elsewhere.json"}', '"pre-push": "at='),
+        ("[1]", '"pre-push": "at='),
+        ("broken", '"pre-push": "at='),
+    ],
+)
+def test_what_a_package_runs_already_stays_in_the_line_to_add(repo: GitRepo, package: str, begins: str) -> None:
+    """The entry is whole as it is shown: their command first, where there is one."""
+    (repo.path / ".git/hooks/pre-push").write_text("#!/bin/sh\n[ $SKIP_SIMPLE_GIT_HOOKS ]\n")
+    repo.write("package.json", package)
+    assert lines_for(find_repository(str(repo.path), {}), ["pre-push"])[0].line.startswith(begins)
 
 
 def test_overcommits_hooks_are_left_to_it(repo: GitRepo) -> None:

@@ -9,13 +9,7 @@ if [ -n "$at_values" ] || [ -f "$at_git/agent-tracker/use" ]; then
 fi
 [ ! -d "$at_git/rebase-merge" ] && { [ ! -d "$at_git/rebase-apply" ] || [ -f "$at_git/rebase-apply/applying" ]; } ||
 	at_flags=rebase
-read -r at_oid <"$at_git/HEAD" || :
-case $at_oid in
-'ref: refs/heads/'*)
-	at_oid=$at_top/${at_oid#ref: }
-	[ ! -f "$at_oid" ] || read -r at_oid <"$at_oid" || :
-	;;
-esac
+. "${0%/*}/parts/head.sh"
 at_line=1${at_t}commit$at_t$at_oid$at_t$at_as$at_t$at_use$at_t$at_flags$at_marks
 case $at_oid$at_odd in
 *[!0123456789abcdef]*) at_oid= ;;
