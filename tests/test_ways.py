@@ -735,6 +735,52 @@ def branch_recreated(p: Place) -> Expected:
     return {"a": "one", "b": "two"}
 
 
+def detached(p: Place) -> Expected:
+    p.git("switch", "--quiet", "--detach")
+    p.commit("a", by="one")
+    p.git("commit", "--quiet", "--amend", "-m", "b", by="two")
+    p.branch("kept")
+    return {"b": "one"}
+
+
+def other_worktree(p: Place) -> GitRepo:
+    """Another worktree, on a branch of its own, in which agent one has made a commit that is in none of our reflogs."""
+    path = p.repo.path.parent / "gone"
+    p.git("worktree", "add", "--quiet", "-b", "gone", str(path))
+    repo = GitRepo(path)
+    repo.commit("a", env=p.env("one"))
+    repo.commit("b", env=p.env("two"))
+    return repo
+
+
+def worktree_removed(p: Place) -> Expected:
+    other_worktree(p)
+    p.git("worktree", "remove", "--force", str(p.repo.path.parent / "gone"))
+    p.git("branch", "-D", "gone")
+    return {"a": "one", "b": "two"}
+
+
+def worktree_merged_and_removed(p: Place) -> Expected:
+    other_worktree(p)
+    p.commit("between", by="two")
+    p.git("merge", "--quiet", "--squash", "gone")
+    p.git("commit", "--quiet", "-m", "squashed")
+    p.git("worktree", "remove", "--force", str(p.repo.path.parent / "gone"))
+    p.git("branch", "-D", "gone")
+    return {"between": "two", "squashed": {"one": 0.5, "two": 0.5}}
+
+
+def worktree_unseen_and_removed(p: Place) -> Expected:
+    path = p.repo.path.parent / "gone"
+    p.git("worktree", "add", "--quiet", "-b", "gone", str(path))
+    repo = GitRepo(path)
+    repo.write("a.txt", "a\n")
+    repo.git("add", "--all")
+    repo.git("-c", "core.hooksPath=/dev/null", "commit", "--quiet", "-m", "a", env=p.env("one"))
+    p.git("worktree", "remove", "--force", str(path))
+    return {"a": "one" if git_version() >= (2, 54) else "unclaimed"}
+
+
 def collected(p: Place) -> Expected:
     p.commit("a", by="one")
     p.git("commit", "--quiet", "--amend", "-m", "b", by="two")
@@ -816,9 +862,13 @@ WAYS: tuple[Callable[[Place], Expected], ...] = (
     commit_tree,
     commit_tree_elsewhere,
     branch_recreated,
+    detached,
+    worktree_removed,
+    worktree_merged_and_removed,
+    worktree_unseen_and_removed,
     collected,
 )
-LEFT_BEHIND = {"rebase_drop", "rebase_onto", "rebase_skip", "reset_hard_and_go_on"}
+LEFT_BEHIND = {"rebase_drop", "rebase_onto", "rebase_skip", "reset_hard_and_go_on", "worktree_removed"}
 """Ways by which work is thrown away: it counts for another month."""
 
 MAIL = """From 0123456789012345678901234567890123456789 Mon Sep 17 00:00:00 2001
