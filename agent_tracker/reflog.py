@@ -148,12 +148,14 @@ def read_entries(
     start = _start(data, position._replace(offset=position.offset - before)) if position else 0
     lines = data[:end].split(b"\n")[:-1]
     first_new = data[:start].count(b"\n")
+    pending = b""
     if len(lines) > first_new and not _took_effect(lines[-1], head):
-        end -= len(lines.pop()) + 1
+        pending = lines.pop()
+        end -= len(pending) + 1
     if before and _aborts_what_began_before(lines, first_new):
         return read_entries(git_dir, position, head=head, look_back_bytes=MAX_BYTES)
     # A new worktree's HEAD comes from nowhere too, to a commit that was there.
-    made = (entry for entry in _made(lines, first_new) if isinstance(entry, Entry) or any(entry.old))
+    made = (entry for entry in _made(lines, first_new, pending) if isinstance(entry, Entry) or any(entry.old))
     said = [*made, *_left(lines), *_undone(lines, first_new)]
     return said, ReflogPosition(before + end, *_last_entry(data, end))
 
@@ -173,9 +175,11 @@ def read_branches(common_dir: str, *, since: int, baseline: Mapping[str, ReflogP
     for name, data in _branch_logs(common_dir, since):
         start = baseline[name].offset if name in baseline else 0
         lines = [line for line in data[start:][-BRANCH_BYTES:].split(b"\n")[:-1] if _entry_facts(line)[2] >= since]
-        if lines and not _took_effect(lines[-1], ref_oid(common_dir, name)):
-            lines.pop()
-        said += [entry for entry in _made(lines, 0) if not isinstance(entry, Entry) or entry.operation != "rebase"]
+        is_pending = bool(lines) and not _took_effect(lines[-1], ref_oid(common_dir, name))
+        pending = lines.pop() if is_pending else b""
+        said += [
+            entry for entry in _made(lines, 0, pending) if not isinstance(entry, Entry) or entry.operation != "rebase"
+        ]
         said += [left for line in lines if (left := _rebased_branch(line))]
     return said
 
@@ -207,11 +211,11 @@ def _branch_logs(common_dir: str, since: int) -> list[tuple[str, bytes]]:
     return found
 
 
-def _made(lines: list[bytes], first_new: int) -> list[Entry | Moved]:
-    """Return the new entries that made a commit, or may have."""
+def _made(lines: list[bytes], first_new: int, pending: bytes) -> list[Entry | Moved]:
+    """Return the new entries that made a commit, or may have; `pending` is one behind them that is still to show it."""
     new = lines[first_new:]
-    next_olds = [line.split(b" ", 1)[0].decode("ascii", "replace") for line in new[1:]]
-    pairs = zip(map(_parse, new), [*next_olds, ""], strict=False)
+    next_olds = [line.split(b" ", 1)[0].decode("ascii", "replace") for line in [*new[1:], pending]]
+    pairs = zip(map(_parse, new), next_olds, strict=False)
     # A root commit's entry begins with zeros, and so does that of the next root, on another branch.
     return [entry for entry, next_old in pairs if entry and (entry.old.hex() != next_old or not any(entry.old))]
 

@@ -413,3 +413,18 @@ def test_a_sha256_repository(make_repo: Callable[..., GitRepo]) -> None:
     long = type(repo)(repo.path.parent / "sha256")
     long.commit("one")
     assert [len(entry.new) for entry in entries(long)] == [32]
+
+
+def test_what_was_killed_stays_unmade_while_the_next_is_at_work(tmp_path: Path) -> None:
+    """Two entries from the same commit, the ref still on it: the first was killed, the second is under way."""
+    oids = {name: name * 40 for name in "abc"}
+    (tmp_path / "logs").mkdir()
+    made_first, killed, at_work = (
+        f"{old} {new} A <a@b> 1700000000 +0000\tcommit: x\n"
+        for old, new in (("0" * 40, oids["a"]), (oids["a"], oids["b"]), (oids["a"], oids["c"]))
+    )
+    Path(reflog_path(str(tmp_path))).write_text(made_first + killed + at_work)
+    found, position = read_entries(str(tmp_path), None, head=oids["a"])
+    assert made(found) == [bytes.fromhex(oids["a"])]
+    found, _ = read_entries(str(tmp_path), position, head=oids["c"])
+    assert made(found) == [bytes.fromhex(oids["c"])]
