@@ -188,21 +188,20 @@ class _Sayings:
     def settle_moves(self, common_dir: str, known: Callable[[bytes], Marks | None]) -> None:
         """Take in the commits that a script made: by whoever moved the ref, just before that."""
         for move, recorded_ns in self._moves:
-            making = self.makings.get(move.new)
-            if (making and making.operation != "arrived") or known(move.new) is not None:
+            if self._is_met(move.new) or known(move.new) is not None:
                 continue
             is_first = not any(move.old)
             but = [] if is_first else [move.old]
             oids = list_commits(common_dir, [move.new], but=but, limit=1 if is_first else MAX_SCRIPTED)
             for oid, found in read_commits(common_dir, reversed(oids)).items():
-                met = self.makings.get(oid)
-                is_met = met is not None and met.operation != "arrived"
-                if (
-                    not is_met
-                    and found.committer == move.who
-                    and abs(found.committed_at - move.at) <= SCRIPTED_WITHIN_S
-                ):
+                is_just_made = found.committer == move.who and abs(found.committed_at - move.at) <= SCRIPTED_WITHIN_S
+                if is_just_made and not self._is_met(oid):
                     self.makings[oid] = _Making("commit", None, recorded_ns)
+
+    def _is_met(self, oid: bytes) -> bool:
+        """Tell whether something says that a commit was made here."""
+        making = self.makings.get(oid)
+        return making is not None and making.operation != "arrived"
 
 
 def _traced(

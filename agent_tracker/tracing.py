@@ -113,6 +113,8 @@ class _Tracing:
     ) -> None:
         self._common_dir = common_dir
         self._known = {each.oid: each for each in known}
+        self._ours = {oid for oid, each in self._known.items() if each.state != "arrived"}
+        self._unfinished = {oid for oid, each in self._known.items() if each.state != "rewritten"}
         self._sequence = {oid: index for index, oid in enumerate(objects)}
         self._clues = clues
         self._objects = dict(objects)
@@ -178,9 +180,7 @@ class _Tracing:
 
         A row may hold commits of somebody else's between those that are known; its ends are known.
         """
-        is_arrived = target.operation == "arrived"
-        states = {"counted", "rewritten"} if is_arrived else {"counted", "arrived"}
-        rows = self._region.rows(target.oid, {oid for oid, each in self._known.items() if each.state in states})
+        rows = self._region.rows(target.oid, self._ours if target.operation == "arrived" else self._unfinished)
         return [row for row in rows if self._is_older(row[0], target.oid)]
 
     def _load(self, oids: Iterable[bytes]) -> None:

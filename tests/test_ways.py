@@ -23,7 +23,7 @@ from agent_tracker.paths import user_paths
 from agent_tracker.records import COUNTED, MICRO
 from agent_tracker.repository import find_repository
 from agent_tracker.verify import verify
-from gitrepo import Done, GitRepo, run
+from gitrepo import GitRepo, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,10 +81,6 @@ class Place:
     def switch(self, name: str) -> None:
         """Switch to a branch."""
         self.git("switch", "--quiet", name)
-
-    def home(self) -> str:
-        """Return the branch that this place was on first."""
-        return "base"
 
     # -- what the store has
 
@@ -955,8 +951,3 @@ def test_every_way_counts_each_piece_of_work_once(
     before = place.counted()
     place.flush()
     assert place.counted() == before
-
-
-def test_git_is_there() -> None:
-    """The ways are git's own."""
-    assert isinstance(run("git", "--version", cwd=Path.cwd()), Done)
