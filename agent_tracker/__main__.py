@@ -18,7 +18,7 @@ def main() -> int:
         code = run(sys.argv[2:])
         if code is not None:
             return code
-    from agent_tracker.cli import main as cli_main  # noqa: PLC0415 -- as above
+    from agent_tracker.cli.app import main as cli_main  # noqa: PLC0415 -- as above
 
     return cli_main()
 

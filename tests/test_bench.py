@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agent_tracker.bench import Codec, Figures, Machine, StoreSpeed, as_lines, as_mapping
-from agent_tracker.bench_hooks import (
+from agent_tracker.benches.bench import Codec, Figures, Machine, StoreSpeed, as_lines, as_mapping
+from agent_tracker.benches.bench_hooks import (
     BenchRepository,
     CommitCost,
     FlushCost,
@@ -18,9 +18,9 @@ from agent_tracker.bench_hooks import (
     alternate,
     ratio,
 )
-from agent_tracker.bench_others import SET_UPS, Other, OthersCost, find_program, measure_others
+from agent_tracker.benches.bench_others import SET_UPS, Other, OthersCost, find_program, measure_others
+from agent_tracker.benches.throwaway import throwaway
 from agent_tracker.errors import AgentTrackerError
-from agent_tracker.throwaway import throwaway
 from gitrepo import agent_tracker
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_tracker.config_hooks import (
+from agent_tracker.errors import GitError
+from agent_tracker.installation.config_hooks import (
     AUTO,
     BOTH,
     CONFIG,
@@ -23,10 +24,9 @@ from agent_tracker.config_hooks import (
     find_gits,
     put_into_config,
 )
-from agent_tracker.errors import GitError
-from agent_tracker.hook_files import put_in, put_shared
-from agent_tracker.hook_scripts import EVENTS, TextValues, render
-from agent_tracker.install import install_hooks
+from agent_tracker.installation.hook_files import put_in, put_shared
+from agent_tracker.installation.hook_scripts import EVENTS, TextValues, render
+from agent_tracker.installation.install import install_hooks
 from agent_tracker.repository import find_repository
 from gitrepo import GitRepo, run
 

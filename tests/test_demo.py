@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_tracker.demo import STORY, _tell, demo
+from agent_tracker.benches.demo import STORY, _tell, demo
 from agent_tracker.errors import AgentTrackerError
 from gitrepo import agent_tracker
 
@@ -151,7 +151,7 @@ def test_a_commit_that_counts_twice_is_an_error(temporary: Path, monkeypatch: py
     """What the store holds is checked, not only what is printed."""
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
     twice = STORY[5]._replace(command="AGENT_TRACKER_AGENT=bob git commit --allow-empty -qm 'Write the guide'")
-    monkeypatch.setattr("agent_tracker.demo.STORY", (*STORY[:8], twice, *STORY[8:]))
+    monkeypatch.setattr("agent_tracker.benches.demo.STORY", (*STORY[:8], twice, *STORY[8:]))
     with pytest.raises(AgentTrackerError, match="`agent-tracker log` lists 4 commits"):
         demo(StringIO())
     assert names(temporary) == []

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import agent_tracker as agent_tracker_package
-from agent_tracker.bench_others import find_program
-from agent_tracker.doctor import REPOSITORY_CHECKS, USER_CHECKS, doctor
+from agent_tracker.benches.bench_others import find_program
+from agent_tracker.checks.doctor import REPOSITORY_CHECKS, USER_CHECKS, doctor
+from agent_tracker.checks.hook_checks import hooks_slow
+from agent_tracker.checks.mending import DEEDS
+from agent_tracker.checks.spool_checks import flush_lock, index_size, spool_size
+from agent_tracker.checks.user_checks import database_size
 from agent_tracker.flush import Context
-from agent_tracker.hook_checks import hooks_slow
-from agent_tracker.hook_scripts import EVENTS
-from agent_tracker.mending import DEEDS
-from agent_tracker.neighbours import lines_for
+from agent_tracker.installation.hook_scripts import EVENTS
+from agent_tracker.installation.neighbours import lines_for
 from agent_tracker.paths import user_paths
 from agent_tracker.repository import find_repository
-from agent_tracker.spool_checks import flush_lock, index_size, spool_size
-from agent_tracker.user_checks import database_size
 from gitrepo import GitRepo, agent_tracker, run
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from agent_tracker.install import SHARED, hook_texts
+from agent_tracker.installation.install import SHARED, hook_texts
 from agent_tracker.registration import CLIENTS, EXACT_VALUES, VARIABLES
 from gitrepo import Done, GitRepo, run
 

@@ -11,8 +11,8 @@ from uuid import UUID
 import pytest
 
 from agent_tracker.errors import AgentTrackerError, GitError, SpoolError
-from agent_tracker.hook_scripts import TextValues
-from agent_tracker.install import (
+from agent_tracker.installation.hook_scripts import TextValues
+from agent_tracker.installation.install import (
     EVENTS,
     SHARED,
     InstallReport,
@@ -29,7 +29,7 @@ from gitrepo import GitRepo, run, tree
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent_tracker.hook_files import HookChange
+    from agent_tracker.installation.hook_files import HookChange
 
 KEPT = ".agent-tracker-kept"
 
@@ -133,7 +133,7 @@ def test_an_installation_without_a_script_says_so(
     copy = tmp_path / "hooks"
     shutil.copytree(hook_files_dir(), copy)
     (copy / "parts/where.sh").unlink()
-    monkeypatch.setattr("agent_tracker.hook_scripts.hook_files_dir", lambda: str(copy))
+    monkeypatch.setattr("agent_tracker.installation.hook_scripts.hook_files_dir", lambda: str(copy))
     before = tree(repo.path)
     with pytest.raises(AgentTrackerError, match=r"parts/where\.sh"):
         install(repo.path)
@@ -414,8 +414,8 @@ def test_an_interrupted_installation_is_completed(repo: GitRepo) -> None:
 
 KILLED = """
 import os, signal, sys
-from agent_tracker import install
-from agent_tracker.hook_scripts import TextValues
+from agent_tracker.installation import install
+from agent_tracker.installation.hook_scripts import TextValues
 from agent_tracker.repository import find_repository
 path, name, number = sys.argv[1], sys.argv[2], int(sys.argv[3])
 done = getattr(os, name)

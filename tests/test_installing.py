@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_tracker.hook_scripts import EVENTS, hook_files_dir
+from agent_tracker.installation.hook_scripts import EVENTS, hook_files_dir
 from gitrepo import GitRepo, agent_tracker, run, tree
 
 README = Path(__file__).parent.parent / "README.md"

@@ -14,29 +14,32 @@ PACKAGE = Path(__file__).parent.parent / "agent_tracker"
 
 TIERS: tuple[frozenset[str], ...] = (
     frozenset({"__init__", "errors", "records"}),
-    frozenset({"escaping", "hook_scripts"}),
+    frozenset({"escaping", "installation.hook_scripts"}),
     frozenset({"lines", "packing", "files", "locking"}),
     frozenset({"paths", "repository", "config", "git", "history", "spool", "reflog", "table", "tables", "settled"}),
-    frozenset({"store", "changes", "config_hooks", "neighbours"}),
-    frozenset({"registration", "xp", "credit", "origins", "ancestry", "hook_files"}),
-    frozenset({"registry", "throwaway", "tracing", "views.base", "views.log", "views.standings"}),
-    frozenset({"apply", "gather", "verify", "install", "template_hooks"}),
+    frozenset({"store", "changes", "installation.config_hooks", "installation.neighbours"}),
+    frozenset({"registration", "xp", "credit", "origins", "ancestry", "installation.hook_files"}),
+    frozenset({"registry", "benches.throwaway", "tracing", "views.base", "views.log", "views.standings"}),
+    frozenset({"apply", "gather", "verify", "installation.install", "installation.template_hooks"}),
     frozenset({"observe", "abandon"}),
     frozenset({"flush"}),
     frozenset({"configuring"}),
-    frozenset({"hook", "agents", "bench_hooks", "flush_command"}),
-    frozenset({"bench_others"}),
-    frozenset({"installing"}),
-    frozenset({"status", "bench", "demo", "symptoms"}),
-    frozenset({"hook_checks", "user_checks"}),
-    frozenset({"spool_checks"}),
-    frozenset({"mending"}),
-    frozenset({"doctor"}),
-    frozenset({"render", "render_hooks", "render_doctor"}),
-    frozenset({"cli"}),
+    frozenset({"hook", "verbs.agents", "benches.bench_hooks", "flush_command"}),
+    frozenset({"benches.bench_others"}),
+    frozenset({"installation.installing"}),
+    frozenset({"verbs.status", "benches.bench", "benches.demo", "checks.symptoms"}),
+    frozenset({"checks.hook_checks", "checks.user_checks"}),
+    frozenset({"checks.spool_checks"}),
+    frozenset({"checks.mending"}),
+    frozenset({"checks.doctor"}),
+    frozenset({"rendering.text", "rendering.hooks", "rendering.doctor"}),
+    frozenset({"cli.app"}),
     frozenset({"__main__"}),
 )
 """Lowest first; a module imports only from tiers below its own, or from its own tier where SIBLINGS says so."""
+
+PACKAGES = frozenset({"benches", "checks", "cli", "installation", "rendering", "verbs", "views"})
+"""Rooms of their own; what holds for each of their modules is its tier."""
 
 SIBLINGS = {
     ("records", "errors"),
@@ -50,8 +53,8 @@ SIBLINGS = {
     ("config", "paths"),
     ("views.log", "views.base"),
     ("views.standings", "views.base"),
-    ("render_hooks", "render"),
-    ("render_doctor", "render"),
+    ("rendering.hooks", "rendering.text"),
+    ("rendering.doctor", "rendering.text"),
 }
 """The imports inside one tier: (importer, imported)."""
 
@@ -60,9 +63,9 @@ PURE_MAY_IMPORT = frozenset({"errors", "records"}) | PURE
 SOLE_IMPORTERS = {
     "lmdb": "store",
     "pygit2": "history",
-    "typer": "cli",
-    "rich": "render",
-    "msgspec": "render",
+    "typer": "cli.app",
+    "rich": "rendering.text",
+    "msgspec": "rendering.text",
     "tomlkit": "config",
 }
 
@@ -107,7 +110,7 @@ def tier(name: str) -> int:
 def test_every_module_has_its_tier() -> None:
     """A new module is placed in a layer before it can be merged."""
     placed = frozenset().union(*TIERS)
-    assert modules().keys() - placed - {"views"} == set()
+    assert modules().keys() - placed - PACKAGES == set()
 
 
 def test_imports_point_downwards() -> None:
@@ -115,7 +118,7 @@ def test_imports_point_downwards() -> None:
     wrong = [
         f"{name} imports {other}"
         for name, tree in modules().items()
-        if name != "views"
+        if name not in PACKAGES
         for other in internal(tree)
         if other != "__init__" and tier(other) >= tier(name) and (name, other) not in SIBLINGS
     ]
@@ -134,7 +137,7 @@ def test_rules_and_views_are_pure() -> None:
 def test_each_library_has_one_importer(library: str, owner: str) -> None:
     """A library is known to one module alone."""
     users = {name for name, tree in modules().items() if any(i.split(".")[0] == library for i in imports(tree))}
-    allowed = {owner} | ({"bench"} if library in {"lmdb", "msgspec"} else set())
+    allowed = {owner} | ({"benches.bench"} if library in {"lmdb", "msgspec"} else set())
     assert users <= allowed
     assert owner in users
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from agent_tracker.config_hooks import find_gits
-from agent_tracker.neighbours import lines_for, owner_of
+from agent_tracker.installation.config_hooks import find_gits
+from agent_tracker.installation.neighbours import lines_for, owner_of
 from agent_tracker.repository import find_repository
 from gitrepo import GitRepo, run, tree
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from agent_tracker.benches.throwaway import throwaway
 from agent_tracker.errors import AgentTrackerError, GitError
-from agent_tracker.throwaway import throwaway
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_a_failure_says_what_the_process_said() -> None:
 
 def test_what_a_process_started_ends_with_it(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that hangs is killed with its children, which then write nothing into a removed place."""
-    monkeypatch.setattr("agent_tracker.throwaway.TIMEOUT_S", 0.3)
+    monkeypatch.setattr("agent_tracker.benches.throwaway.TIMEOUT_S", 0.3)
     witness = temporary.parent / "witness"
     with pytest.raises(AgentTrackerError, match=r"took longer than 0\.3 s"), throwaway("t-") as place:
         place.run(["sh", "-c", f"(sleep 1; echo alive >{witness}) & wait"])
@@ -121,7 +121,7 @@ def test_signal_handlers_are_given_back() -> None:
 
 BLOCK = """
 import time
-from agent_tracker.throwaway import throwaway
+from agent_tracker.benches.throwaway import throwaway
 with throwaway("t-") as place:
     print(place.root, flush=True)
     place.run(["sh", "-c", "while :; do : >>busy; done"])

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_tracker.agents import register
 from agent_tracker.flush import Context, flush, open_store
-from agent_tracker.installing import install
+from agent_tracker.installation.installing import install
 from agent_tracker.paths import user_paths
 from agent_tracker.records import COUNTED, MICRO
 from agent_tracker.repository import find_repository
+from agent_tracker.verbs.agents import register
 from agent_tracker.verify import verify
 from gitrepo import GitRepo, run
 

@@ -134,7 +134,7 @@ def hook_files_dir() -> str:
     Raises:
         AgentTrackerError: This installation has none.
     """
-    package = os.path.dirname(os.path.abspath(__file__))
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     for directory in (os.path.join(package, "hooks"), os.path.join(os.path.dirname(package), "hooks")):
         if os.path.isfile(os.path.join(directory, CORE)):
             return directory

@@ -18,11 +18,11 @@ from agent_tracker.configuring import mirror_policy, settings_for_hooks
 from agent_tracker.errors import AgentTrackerError, GitError, SpoolError
 from agent_tracker.files import read_text, replace_file
 from agent_tracker.flush import Context, flush, known_agents, read_project, tell_hooks
-from agent_tracker.hook_scripts import TextValues
-from agent_tracker.install import InstallReport, UninstallReport, install_hooks, uninstall_hooks
+from agent_tracker.installation.hook_scripts import TextValues
+from agent_tracker.installation.install import InstallReport, UninstallReport, install_hooks, uninstall_hooks
+from agent_tracker.installation.template_hooks import TemplateReport, install_template, uninstall_template
 from agent_tracker.paths import RepositoryPaths
 from agent_tracker.repository import Repository, find_repository, known_repository
-from agent_tracker.template_hooks import TemplateReport, install_template, uninstall_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from agent_tracker.render import JSON_VERSION, as_text, counted, place, safe
+from agent_tracker.rendering.text import JSON_VERSION, as_text, counted, place, safe
 
 if TYPE_CHECKING:
-    from agent_tracker.doctor import Diagnosis
+    from agent_tracker.checks.doctor import Diagnosis
 
 __all__ = ["doctor_json", "doctor_lines"]
 

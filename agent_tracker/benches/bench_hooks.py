@@ -18,14 +18,14 @@ from importlib.util import find_spec
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
+from agent_tracker.benches.throwaway import EMPTY_HOOK, NO_PROGRAMS_HINT, write_program
 from agent_tracker.errors import AgentTrackerError
 from agent_tracker.paths import RepositoryPaths
-from agent_tracker.throwaway import EMPTY_HOOK, NO_PROGRAMS_HINT, write_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from agent_tracker.throwaway import Throwaway
+    from agent_tracker.benches.throwaway import Throwaway
 
 __all__ = [
     "BenchRepository",

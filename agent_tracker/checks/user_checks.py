@@ -13,6 +13,7 @@ import tempfile
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from agent_tracker.checks.symptoms import Finding, naming
 from agent_tracker.config import read_settings
 from agent_tracker.escaping import shown_path
 from agent_tracker.files import read_text
@@ -21,7 +22,6 @@ from agent_tracker.git import run
 from agent_tracker.hook import environment_marks, explain
 from agent_tracker.registration import Roster, identify
 from agent_tracker.registry import write_agents
-from agent_tracker.symptoms import Finding, naming
 from agent_tracker.tables import TABLES
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.errors import AgentTrackerError
 from agent_tracker.files import read_bytes, read_text, replace_file
-from agent_tracker.hook_scripts import COMMIT_MSG, CORE, EVENTS, KEPT_SUFFIX, SHARED, is_ours
-from agent_tracker.neighbours import LEGACY_SUFFIX, is_same_program, manager_of
+from agent_tracker.installation.hook_scripts import COMMIT_MSG, CORE, EVENTS, KEPT_SUFFIX, SHARED, is_ours
+from agent_tracker.installation.neighbours import LEGACY_SUFFIX, is_same_program, manager_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

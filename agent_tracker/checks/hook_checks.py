@@ -17,28 +17,28 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_tracker.config_hooks import LOCK, configured_events
+from agent_tracker.benches.throwaway import EMPTY_HOOK, throwaway, write_program
+from agent_tracker.checks.symptoms import INSTALL, Finding, in_repository, naming
 from agent_tracker.configuring import settings_for_hooks
 from agent_tracker.errors import AgentTrackerError, GitError
 from agent_tracker.escaping import shown_path
 from agent_tracker.files import read_bytes, read_text, replace_file
 from agent_tracker.git import clean_environment, run
-from agent_tracker.hook_files import is_covered, is_left_to_another, leftovers, place_of
-from agent_tracker.hook_scripts import COMMIT_MSG, EVENTS, KEPT_SUFFIX, SHARED, TextValues, is_ours, render
-from agent_tracker.install import missing_hooks
-from agent_tracker.neighbours import calls_ours, foreign_hooks_dir, lines_for, manager_of, owner_of
+from agent_tracker.installation.config_hooks import LOCK, configured_events
+from agent_tracker.installation.hook_files import is_covered, is_left_to_another, leftovers, place_of
+from agent_tracker.installation.hook_scripts import COMMIT_MSG, EVENTS, KEPT_SUFFIX, SHARED, TextValues, is_ours, render
+from agent_tracker.installation.install import missing_hooks
+from agent_tracker.installation.neighbours import calls_ours, foreign_hooks_dir, lines_for, manager_of, owner_of
 from agent_tracker.paths import RepositoryPaths
 from agent_tracker.repository import worktrees
-from agent_tracker.symptoms import INSTALL, Finding, in_repository, naming
-from agent_tracker.throwaway import EMPTY_HOOK, throwaway, write_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from agent_tracker.benches.throwaway import Throwaway
     from agent_tracker.flush import Context
-    from agent_tracker.hook_scripts import ScriptTexts
+    from agent_tracker.installation.hook_scripts import ScriptTexts
     from agent_tracker.repository import Repository
-    from agent_tracker.throwaway import Throwaway
 
 __all__ = [
     "hooks_displaced",

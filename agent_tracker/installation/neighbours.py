@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.files import read_bytes, read_text
 from agent_tracker.git import run
-from agent_tracker.hook_scripts import COMMIT_MSG, EVENTS
+from agent_tracker.installation.hook_scripts import COMMIT_MSG, EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,7 +13,10 @@ import shutil
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
-from agent_tracker.config_hooks import (
+from agent_tracker.errors import AgentTrackerError, SpoolError
+from agent_tracker.escaping import escape
+from agent_tracker.files import read_text, replace_file
+from agent_tracker.installation.config_hooks import (
     AUTO,
     CONFIG,
     FILES,
@@ -24,11 +27,8 @@ from agent_tracker.config_hooks import (
     reads_config_hooks,
     take_out_of_config,
 )
-from agent_tracker.errors import AgentTrackerError, SpoolError
-from agent_tracker.escaping import escape
-from agent_tracker.files import read_text, replace_file
-from agent_tracker.hook_files import HookChange, check_room, is_covered, put_in, put_shared, take_out
-from agent_tracker.hook_scripts import (
+from agent_tracker.installation.hook_files import HookChange, check_room, is_covered, put_in, put_shared, take_out
+from agent_tracker.installation.hook_scripts import (
     COMMIT_MSG,
     EVENTS,
     KEPT_SUFFIX,
@@ -41,7 +41,7 @@ from agent_tracker.hook_scripts import (
     render,
     validating_events,
 )
-from agent_tracker.neighbours import LineToAdd, calls_ours, foreign_hooks_dir, lines_for, owner_of
+from agent_tracker.installation.neighbours import LineToAdd, calls_ours, foreign_hooks_dir, lines_for, owner_of
 from agent_tracker.paths import RepositoryPaths
 from agent_tracker.reflog import positions_now
 from agent_tracker.repository import worktrees

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from agent_tracker.config import Value
     from agent_tracker.registration import Identity
-    from agent_tracker.status import Status
+    from agent_tracker.verbs.status import Status
     from agent_tracker.verify import VerifyReport
     from agent_tracker.views.log import LogEntry
 

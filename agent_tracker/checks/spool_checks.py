@@ -13,17 +13,17 @@ import stat
 import time
 from typing import TYPE_CHECKING
 
+from agent_tracker.checks.hook_checks import is_installed
+from agent_tracker.checks.symptoms import INSTALL, Finding, in_repository, naming
 from agent_tracker.configuring import settings_for_hooks
 from agent_tracker.errors import GitError
 from agent_tracker.files import read_text
 from agent_tracker.flush import known_agents
 from agent_tracker.git import run
-from agent_tracker.hook_checks import is_installed
 from agent_tracker.locking import LockTimeoutError, locked
 from agent_tracker.paths import RepositoryPaths
 from agent_tracker.registration import Roster
 from agent_tracker.spool import PENDING, SPOOL, ensure_directory
-from agent_tracker.symptoms import INSTALL, Finding, in_repository, naming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,15 +10,15 @@ import shutil
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_tracker import hook_checks, spool_checks, user_checks
+from agent_tracker.checks import hook_checks, spool_checks, user_checks
+from agent_tracker.checks.mending import DEEDS
+from agent_tracker.checks.spool_checks import of_repository
+from agent_tracker.checks.symptoms import Finding, Problem
+from agent_tracker.checks.user_checks import of_user
 from agent_tracker.errors import AgentTrackerError, GitError, UsageError
 from agent_tracker.files import read_text
 from agent_tracker.flush import known_repositories
-from agent_tracker.mending import DEEDS
 from agent_tracker.repository import find_repository, known_repository
-from agent_tracker.spool_checks import of_repository
-from agent_tracker.symptoms import Finding, Problem
-from agent_tracker.user_checks import of_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -19,7 +19,7 @@ import msgspec
 
 from agent_tracker import packing
 from agent_tracker.apply import apply
-from agent_tracker.bench_hooks import (
+from agent_tracker.benches.bench_hooks import (
     CommitCost,
     FlushCost,
     PushCost,
@@ -33,19 +33,19 @@ from agent_tracker.bench_hooks import (
     measure_rebases,
     register_agent,
 )
-from agent_tracker.bench_others import Other, OthersCost, measure_others
+from agent_tracker.benches.bench_others import Other, OthersCost, measure_others
+from agent_tracker.benches.throwaway import throwaway
 from agent_tracker.errors import AgentTrackerError
 from agent_tracker.escaping import escape
 from agent_tracker.records import AgentFact, CommitFact, ProjectFact
 from agent_tracker.store import Store
-from agent_tracker.throwaway import throwaway
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from agent_tracker.benches.throwaway import Throwaway
     from agent_tracker.packing import RawCommit
     from agent_tracker.tables import Snapshot
-    from agent_tracker.throwaway import Throwaway
 
 __all__ = ["Codec", "Figures", "Machine", "StoreSpeed", "as_lines", "as_mapping", "bench"]
 

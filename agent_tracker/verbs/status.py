@@ -14,7 +14,7 @@ from agent_tracker.errors import HistoryError, StoreError
 from agent_tracker.flush import Context, find_project, known_agents, open_store
 from agent_tracker.history import pending_changes
 from agent_tracker.hook import current_identity
-from agent_tracker.install import missing_hooks
+from agent_tracker.installation.install import missing_hooks
 from agent_tracker.paths import RepositoryPaths
 from agent_tracker.records import COUNTED, Agent
 from agent_tracker.spool import PENDING, SPOOL, segments

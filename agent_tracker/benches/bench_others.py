@@ -16,13 +16,13 @@ import sys
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_tracker.bench_hooks import WARM_UP, BenchRepository, Range, added, alternate, ratio
+from agent_tracker.benches.bench_hooks import WARM_UP, BenchRepository, Range, added, alternate, ratio
 from agent_tracker.errors import AgentTrackerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent_tracker.throwaway import Throwaway
+    from agent_tracker.benches.throwaway import Throwaway
 
     SetUp = Callable[[Throwaway, str, str], None]
 

@@ -107,7 +107,8 @@ def install_hooks_command(
     as_json: Json = False,
 ) -> None:
     """Install the git hooks in a repository: from then on every commit is credited to the agent that made it."""
-    from agent_tracker import installing, render_hooks  # noqa: PLC0415 -- its imports are this command's alone
+    from agent_tracker.installation import installing  # noqa: PLC0415 -- its imports are this command's alone
+    from agent_tracker.rendering import hooks as render_hooks  # noqa: PLC0415 -- its imports are this command's alone
 
     _only_one(repository, everything_under, template)
     if template:
@@ -138,7 +139,8 @@ def uninstall_hooks_command(
     as_json: Json = False,
 ) -> None:
     """Take the hooks out again and give back what was there before."""
-    from agent_tracker import installing, render_hooks  # noqa: PLC0415
+    from agent_tracker.installation import installing  # noqa: PLC0415
+    from agent_tracker.rendering import hooks as render_hooks  # noqa: PLC0415
 
     _only_one(repository, None, template)
     if template:
@@ -184,7 +186,8 @@ def register(
     as_json: Json = False,
 ) -> None:
     """Register an agent: a name, a model and a scope. Its commits are credited from then on."""
-    from agent_tracker import agents, render  # noqa: PLC0415
+    from agent_tracker.rendering import text as render  # noqa: PLC0415
+    from agent_tracker.verbs import agents  # noqa: PLC0415
 
     name = _asked(name, "NAME", "Name")
     model = _asked(model, "--model", "Model")
@@ -196,7 +199,7 @@ def register(
 
 
 def _show_agent(agent: Agent, *, as_json: bool, verb: str) -> None:
-    from agent_tracker import render  # noqa: PLC0415
+    from agent_tracker.rendering import text as render  # noqa: PLC0415
 
     if as_json:
         render.show_json("agent", render.agent_json(agent))
@@ -220,7 +223,7 @@ def agents_list(*, as_json: Json = False) -> None:
 
 
 def _list_agents(*, as_json: bool) -> None:
-    from agent_tracker import render  # noqa: PLC0415
+    from agent_tracker.rendering import text as render  # noqa: PLC0415
     from agent_tracker.views.standings import standings  # noqa: PLC0415
 
     store, _ = open_store(_context())
@@ -237,8 +240,8 @@ def _list_agents(*, as_json: bool) -> None:
 @agents_app.command("show")
 def agents_show(agent: str, *, as_json: Json = False) -> None:
     """Show one agent's sheet."""
-    from agent_tracker import render  # noqa: PLC0415
     from agent_tracker.registration import Roster  # noqa: PLC0415
+    from agent_tracker.rendering import text as render  # noqa: PLC0415
 
     found = Roster(known_agents(_context())).one(agent)
     if as_json:
@@ -250,7 +253,7 @@ def agents_show(agent: str, *, as_json: Json = False) -> None:
 @agents_app.command("retire")
 def agents_retire(agent: str, *, as_json: Json = False) -> None:
     """Retire an agent: its record stays, its new commits are refused."""
-    from agent_tracker import agents  # noqa: PLC0415
+    from agent_tracker.verbs import agents  # noqa: PLC0415
 
     _show_agent(agents.set_state(_context(), agent, active=False), as_json=as_json, verb="Retired")
 
@@ -258,7 +261,7 @@ def agents_retire(agent: str, *, as_json: Json = False) -> None:
 @agents_app.command("resume")
 def agents_resume(agent: str, *, as_json: Json = False) -> None:
     """Let a retired agent commit again."""
-    from agent_tracker import agents  # noqa: PLC0415
+    from agent_tracker.verbs import agents  # noqa: PLC0415
 
     _show_agent(agents.set_state(_context(), agent, active=True), as_json=as_json, verb="Resumed")
 
@@ -271,8 +274,9 @@ def use(
     stop: Annotated[bool, typer.Option("--stop", help="Use none any more.")] = False,
 ) -> None:
     """Credit this worktree's commits to an agent, for tools that leave no mark of their own."""
-    from agent_tracker import agents, render  # noqa: PLC0415
     from agent_tracker.registration import Roster  # noqa: PLC0415
+    from agent_tracker.rendering import text as render  # noqa: PLC0415
+    from agent_tracker.verbs import agents  # noqa: PLC0415
 
     repository, context = _repository(), _context()
     if stop:
@@ -289,8 +293,8 @@ def use(
 @app.command()
 def whoami(*, as_json: Json = False) -> None:
     """Say who a commit here and now would be credited to, and why."""
-    from agent_tracker import render  # noqa: PLC0415
     from agent_tracker.hook import current_identity  # noqa: PLC0415
+    from agent_tracker.rendering import text as render  # noqa: PLC0415
 
     context = _context()
     identity, _ = current_identity(_repository(), known_agents(context), context.env, now_ns=context.now_ns)
@@ -306,8 +310,8 @@ def whoami(*, as_json: Json = False) -> None:
 @app.command()
 def status(*, as_json: Json = False) -> None:
     """Show this repository: hooks, spool, who commits, and that agent's standing."""
-    from agent_tracker import render  # noqa: PLC0415
-    from agent_tracker import status as verb  # noqa: PLC0415
+    from agent_tracker.rendering import text as render  # noqa: PLC0415
+    from agent_tracker.verbs import status as verb  # noqa: PLC0415
 
     found = verb.status(_repository(), _context())
     if as_json:
@@ -325,8 +329,8 @@ def log(
     as_json: Json = False,
 ) -> None:
     """List commits with their agent and what they earned, newest first."""
-    from agent_tracker import render  # noqa: PLC0415
     from agent_tracker.registration import Roster  # noqa: PLC0415
+    from agent_tracker.rendering import text as render  # noqa: PLC0415
     from agent_tracker.views.log import log as view  # noqa: PLC0415
 
     context = _context()
@@ -354,7 +358,8 @@ def credit(
     why: Annotated[str, typer.Option(help="A word on the reason.")] = "",
 ) -> None:
     """Put a commit's credit right."""
-    from agent_tracker import agents, render  # noqa: PLC0415
+    from agent_tracker.rendering import text as render  # noqa: PLC0415
+    from agent_tracker.verbs import agents  # noqa: PLC0415
 
     oid, credits, _ = agents.correct_credit(_repository(), _context(), commit, who, why=why)
     render.show(f"{oid.hex()[:12]} is credited to {credits[0][0]}.")
@@ -363,7 +368,7 @@ def credit(
 @app.command()
 def verify(*, as_json: Json = False) -> None:
     """Check every record, and all standings against the facts they follow from."""
-    from agent_tracker import render  # noqa: PLC0415
+    from agent_tracker.rendering import text as render  # noqa: PLC0415
     from agent_tracker.verify import VerifyReport  # noqa: PLC0415
     from agent_tracker.verify import verify as check  # noqa: PLC0415
 
@@ -386,8 +391,9 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Name each problem in one line with its remedy; exit code 1 if anything needs care."""
-    from agent_tracker import doctor as verb  # noqa: PLC0415
-    from agent_tracker import render, render_doctor  # noqa: PLC0415
+    from agent_tracker.checks import doctor as verb  # noqa: PLC0415
+    from agent_tracker.rendering import doctor as render_doctor  # noqa: PLC0415
+    from agent_tracker.rendering import text as render  # noqa: PLC0415
 
     context = _context()
     if path is not None:
@@ -417,8 +423,9 @@ def config_list(*, as_json: Json = False) -> None:
 
 
 def _list_settings(*, as_json: bool) -> None:
-    from agent_tracker import configuring, render  # noqa: PLC0415
+    from agent_tracker import configuring  # noqa: PLC0415
     from agent_tracker.config import SETTINGS  # noqa: PLC0415
+    from agent_tracker.rendering import text as render  # noqa: PLC0415
 
     values = configuring.settings_here(os.getcwd(), _context())
     if as_json:
@@ -430,8 +437,9 @@ def _list_settings(*, as_json: bool) -> None:
 @config_app.command("get")
 def config_get(name: str) -> None:
     """Print one setting's value."""
-    from agent_tracker import configuring, render  # noqa: PLC0415
+    from agent_tracker import configuring  # noqa: PLC0415
     from agent_tracker.config import find_setting  # noqa: PLC0415
+    from agent_tracker.rendering import text as render  # noqa: PLC0415
 
     wanted = find_setting(name).name
     values = configuring.settings_here(os.getcwd(), _context())
@@ -441,7 +449,9 @@ def config_get(name: str) -> None:
 @config_app.command("set")
 def config_set(name: str, value: str, *, repo: OfRepository = False) -> None:
     """Set a value for all repositories, or with --repo for this one."""
-    from agent_tracker import configuring, render, render_hooks  # noqa: PLC0415
+    from agent_tracker import configuring  # noqa: PLC0415
+    from agent_tracker.rendering import hooks as render_hooks  # noqa: PLC0415
+    from agent_tracker.rendering import text as render  # noqa: PLC0415
 
     place = configuring.set_value(_repository() if repo else None, _context(), name, value)
     render.show(f"Set {name} in {render.safe(place)}.", *render_hooks.after_setting(name))
@@ -450,7 +460,9 @@ def config_set(name: str, value: str, *, repo: OfRepository = False) -> None:
 @config_app.command("unset")
 def config_unset(name: str, *, repo: OfRepository = False) -> None:
     """Take a value out again."""
-    from agent_tracker import configuring, render, render_hooks  # noqa: PLC0415
+    from agent_tracker import configuring  # noqa: PLC0415
+    from agent_tracker.rendering import hooks as render_hooks  # noqa: PLC0415
+    from agent_tracker.rendering import text as render  # noqa: PLC0415
 
     place = configuring.unset_value(_repository() if repo else None, _context(), name)
     if not place:
@@ -464,7 +476,7 @@ def config_unset(name: str, *, repo: OfRepository = False) -> None:
 @app.command()
 def demo() -> None:
     """Show the whole way in a throwaway repository and home: two agents, a refused stranger, an amend, a push."""
-    from agent_tracker.demo import demo as run_demo  # noqa: PLC0415
+    from agent_tracker.benches.demo import demo as run_demo  # noqa: PLC0415
 
     raise typer.Exit(run_demo(sys.stdout))
 
@@ -484,8 +496,8 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measure on this machine what the hooks add to a commit, and how fast the store is."""
-    from agent_tracker import bench as measure  # noqa: PLC0415
-    from agent_tracker import render  # noqa: PLC0415
+    from agent_tracker.benches import bench as measure  # noqa: PLC0415
+    from agent_tracker.rendering import text as render  # noqa: PLC0415
 
     figures = measure.bench(commits=commits, facts=facts, progress=_show_progress)
     if as_json:

@@ -12,13 +12,13 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from agent_tracker.benches.throwaway import NO_PROGRAMS_HINT, throwaway
 from agent_tracker.errors import AgentTrackerError
-from agent_tracker.throwaway import NO_PROGRAMS_HINT, throwaway
 
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from agent_tracker.throwaway import Done, Throwaway
+    from agent_tracker.benches.throwaway import Done, Throwaway
 
 __all__ = ["demo"]
 

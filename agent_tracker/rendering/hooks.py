@@ -8,15 +8,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from agent_tracker.render import as_text, place, safe, show, show_json
+from agent_tracker.rendering.text import as_text, place, safe, show, show_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from agent_tracker.hook_files import HookChange
-    from agent_tracker.install import InstallReport, UninstallReport
-    from agent_tracker.installing import Outcome
-    from agent_tracker.template_hooks import TemplateReport
+    from agent_tracker.installation.hook_files import HookChange
+    from agent_tracker.installation.install import InstallReport, UninstallReport
+    from agent_tracker.installation.installing import Outcome
+    from agent_tracker.installation.template_hooks import TemplateReport
 
 __all__ = [
     "after_setting",

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from agent_tracker.errors import AgentTrackerError, GitError
 from agent_tracker.files import replace_file
 from agent_tracker.git import run
-from agent_tracker.hook_files import HookChange, check_room, put_in, take_out
-from agent_tracker.hook_scripts import TextValues, render, validating_events
+from agent_tracker.installation.hook_files import HookChange, check_room, put_in, take_out
+from agent_tracker.installation.hook_scripts import TextValues, render, validating_events
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

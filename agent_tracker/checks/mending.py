@@ -10,13 +10,13 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from agent_tracker.agents import stop_using
+from agent_tracker.checks.spool_checks import temporary_files
+from agent_tracker.checks.user_checks import gone_repositories
 from agent_tracker.files import read_text, replace_file
 from agent_tracker.flush import open_store, tell_hooks
-from agent_tracker.installing import install
+from agent_tracker.installation.installing import install
 from agent_tracker.paths import RepositoryPaths
-from agent_tracker.spool_checks import temporary_files
-from agent_tracker.user_checks import gone_repositories
+from agent_tracker.verbs.agents import stop_using
 
 if TYPE_CHECKING:
     from collections.abc import Callable
