@@ -6,15 +6,16 @@ Applying a fact twice changes nothing; neither does the order in which facts arr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
-from agent_tracker import packing
+from agent_tracker import journal_codec, packing
+from agent_tracker.books import Books, Gain, Milestone
 from agent_tracker.credit import Node, initial_status, replay
+from agent_tracker.derivation import rederive
+from agent_tracker.journal import JournalFact
+from agent_tracker.journal_apply import JournalApplication
 from agent_tracker.records import (
     COUNTED,
-    HUMAN,
-    UNCLAIMED,
-    Agent,
     AgentFact,
     Commit,
     CommitFact,
@@ -32,35 +33,37 @@ from agent_tracker.records import (
     is_agent,
 )
 from agent_tracker.registration import Identity, Roster, identify
-from agent_tracker.xp import NEW_STANDING, earned_micro, standing
+from agent_tracker.stored_facts import (
+    corrected_credits,
+    is_lost,
+    made_at,
+    own_credits,
+    registered_agent,
+    sighting_of,
+    undone_facts,
+)
+from agent_tracker.xp import NEW_STANDING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from agent_tracker.tables import Snapshot, Writer
+    from agent_tracker.tables import Writer
 
-__all__ = ["Applied", "Gain", "apply", "known_credits", "own_credits"]
+__all__ = ["Applied", "apply"]
 
 MAX_SUBJECT_BYTES = 300
 MAX_TIME_NS = (1 << 63) - 1
 
-
-F = TypeVar("F", CreditFact, UndoneFact, LossFact, SightingFact)
 _ABOUT = (SightingFact, UndoneFact, LossFact)
 Shares = tuple[tuple[int, int], ...]
 """Credits by agents' numbers, as they are packed."""
 
 
-class Gain(NamedTuple):
-    """What one agent gained (or gave back) in one transaction."""
-
-    agent: str
-    commits: int
-    experience_micro: int
-
-
 class Applied(NamedTuple):
-    """What was new in one transaction. `unclaimed` are new commits of an agent that was named but gets no credit."""
+    """What was new in one transaction. `unclaimed` are new commits of an agent that was named but gets no credit.
+
+    `entries` counts the journal's facts.
+    """
 
     commits: int
     rewrites: int
@@ -68,6 +71,8 @@ class Applied(NamedTuple):
     corrections: int
     gains: tuple[Gain, ...]
     unclaimed: tuple[Identity, ...]
+    entries: int = 0
+    milestones: tuple[Milestone, ...] = ()
 
 
 def apply(writer: Writer, facts: Iterable[Fact], *, now: int) -> Applied:
@@ -86,7 +91,8 @@ class _Application:
         self._writer = writer
         self._now = now
         self._events = writer.table("events")
-        self._deltas: dict[str, tuple[int, int]] = {}
+        self._books = Books(writer, now)
+        self._journal = JournalApplication(writer, self._books)
         self._owns: dict[tuple[int, int], tuple[Identity, Shares]] = {}
         self._marks: dict[Marks, int] = {}
         self._unclaimed: list[Identity] = []
@@ -95,9 +101,14 @@ class _Application:
         for project in facts:
             if isinstance(project, ProjectFact):
                 self._put_project(project)
+        known = set(self._writer.numbered_agents())
         changed = self._put_agents([fact for fact in facts if isinstance(fact, AgentFact | StateFact)])
         self._roster = Roster(self._writer.agents())
         touched = self._reidentified(changed)
+        entries, about = self._journal.put(
+            [fact for fact in facts if isinstance(fact, JournalFact)], self._roster.by_id.keys() - known
+        )
+        touched |= about
         rewrites = [f for f in facts if isinstance(f, RewriteFact) and self._put_event(f)]
         corrections = [f for f in facts if isinstance(f, CreditFact) and self._put_event(f)]
         touched.update(f.oid for f in facts if isinstance(f, _ABOUT) and self._put_event(f))
@@ -105,8 +116,19 @@ class _Application:
         touched.update(correction.oid for correction in corrections)
         commits = self._put_commits([fact for fact in facts if isinstance(fact, CommitFact)], touched)
         self._derive(touched)
+        self._journal.close_sessions()
+        gains, milestones = self._books.close()
+        if self._books.is_incomplete:
+            rederive(self._writer, self._now)
         return Applied(
-            commits, len(rewrites), len(changed), len(corrections), self._write_standings(), tuple(self._unclaimed)
+            commits,
+            len(rewrites),
+            len(changed),
+            len(corrections),
+            gains,
+            tuple(self._unclaimed),
+            entries,
+            milestones,
         )
 
     # -- projects, agents, events
@@ -138,6 +160,7 @@ class _Application:
                 agent = registered_agent(self._writer, registered)  # type: ignore[arg-type]
                 earned = known[agent_id][0].standing if agent_id in known else NEW_STANDING
                 self._writer.put_agent(agent._replace(standing=earned, updated_at=self._now))
+                self._books.changed(agent_id)
         return changed
 
     def _reidentified(self, changed: set[str]) -> set[bytes]:
@@ -175,7 +198,7 @@ class _Application:
         touched.update(self._touched_before(fresh))
         project_numbers = {fact.id: number for number, fact in self._writer.numbered_projects().items()}
         epoch = self._roster.epoch
-        counted: dict[Credits, int] = {}
+        counted: dict[tuple[int, Credits], list[tuple[int, int]]] = {}
         rows = []
         for oid, project, operation, fact_marks, committed_at, recorded_at, subject in fresh:
             marks = self._interned(fact_marks)
@@ -189,12 +212,12 @@ class _Application:
                 (oid, project_numbers[project], operation, marks, committed_at, recorded_at, text, status, shares)
             )
             if status == COUNTED:
-                counted[identity.credits] = counted.get(identity.credits, 0) + 1
+                counted.setdefault((project_numbers[project], identity.credits), []).append((committed_at, at))
             if identity.problem and oid not in touched:
                 self._unclaimed.append(identity)
         self._writer.put_new_commits(rows)
-        for credits, count in counted.items():
-            self._add(credits, count)
+        for (number, credits), made in counted.items():
+            self._books.count(number, credits, made)
         return sum(1 for fact in fresh if fact.operation not in {"gone", "arrived"})
 
     def _interned(self, marks: Marks) -> int:
@@ -206,13 +229,16 @@ class _Application:
     def _touched_before(self, fresh: list[CommitFact]) -> set[bytes]:
         """Return those of the new commits that an event stored earlier is about."""
         sources = self._writer.table("events.rewrite")
-        if not sources.count() and not any(map(self._has_event, (b"c", b"h", b"u", b"l"))):
+        kinds = [kind for kind in (b"w", b"c", b"h", b"u", b"l", b"y") if self._has_event(kind)]
+        journal = [kind for kind in (b"g", b"b") if self._has_event(kind)]
+        if not sources.count() and not kinds and not journal:
             return set()
         return {
             fact.oid
             for fact in fresh
             if next(sources.keys(fact.oid), None) is not None
-            or any(self._has_event(kind + fact.oid) for kind in (b"w", b"c", b"h", b"u", b"l"))
+            or any(self._has_event(kind + fact.oid) for kind in kinds)
+            or any(self._has_event(kind + journal_codec.subject_of(fact.oid, "")) for kind in journal)
         }
 
     def _has_event(self, prefix: bytes) -> bool:
@@ -243,9 +269,10 @@ class _Application:
             nodes = {oid: self._node(commit) for oid, commit in component.items()}
             undone = [fact for member in component for fact in undone_facts(self._writer, member)]
             lost = {member for member in component if is_lost(self._writer, member)}
-            for member, state in replay(nodes, rewrites, undone, lost).items():
-                if state != CommitState(component[member].status, component[member].credits):
-                    self._move(component[member], state)
+            replayed = replay(nodes, rewrites, undone, lost)
+            for member, state in replayed.states.items():
+                self._move(component[member], state, replayed.earned_at[member])
+            self._journal.judge(component, replayed)
 
     def _component(self, oid: bytes) -> tuple[dict[bytes, Commit], list[RewriteFact]]:
         commits: dict[bytes, Commit] = {}
@@ -279,107 +306,22 @@ class _Application:
             own, _ = self._own(commit.marks, made_at(commit))
         else:
             own = own_credits(sighting.marks, self._roster, made_at(commit))
-        return Node(commit.operation, own.credits, corrected_credits(self._writer, commit.oid, self._roster))
+        corrected = corrected_credits(self._writer, commit.oid, self._roster)
+        return Node(commit.operation, own.credits, corrected, made_at(commit))
 
-    def _move(self, commit: Commit, state: CommitState) -> None:
+    def _move(self, commit: Commit, state: CommitState, earned_at: int) -> None:
         """Write a commit's new state and take what it earned from where it was to where it is."""
+        if (commit.status, commit.credits, commit.earned_at) == (*state, earned_at):
+            return
+        project = self._writer.project_number(commit.project)
         if commit.status == COUNTED:
-            self._add(commit.credits, -1)
+            self._books.count(project, commit.credits, [(commit.committed_at, commit.earned_at)], -1)
         if state.status == COUNTED:
-            self._add(state.credits, 1)
-        self._writer.put_commit_state(commit.oid, state.status, self._numbered(state.credits))
-
-    def _add(self, credits: Credits, sign: int) -> None:
-        for agent, share in credits:
-            if is_agent(agent):
-                commits, earned = self._deltas.get(agent, (0, 0))
-                self._deltas[agent] = (commits + sign, earned + sign * earned_micro(share))
-
-    def _write_standings(self) -> tuple[Gain, ...]:
-        gains = []
-        agents = self._writer.numbered_agents()
-        for agent_id, (commits, earned) in sorted(self._deltas.items()):
-            if commits or earned:
-                agent = agents[agent_id][0]
-                before = agent.standing
-                after = standing(before.earned_micro + earned, before.total_commits + commits)
-                self._writer.put_agent(agent._replace(standing=after, updated_at=self._now))
-                gains.append(Gain(agent_id, commits, earned))
-        return tuple(gains)
-
-
-def made_at(commit: Commit) -> int:
-    """Return when a commit was made (Unix seconds): as it says, but never after it was recorded."""
-    return min(commit.committed_at, commit.recorded_at)
-
-
-def own_credits(marks: Marks, roster: Roster, at: int) -> Identity:
-    """Return whose a commit is by its own marks, as of when it was made (Unix seconds)."""
-    return identify(marks, roster, at_ns=at * 10**9)
-
-
-def find_correction(snapshot: Snapshot, oid: bytes) -> CreditFact | None:
-    """Return the latest correction of a commit's credit, None where there is none."""
-    corrections = _about(snapshot, b"c", oid, CreditFact)
-    return max(corrections, key=lambda fact: fact.recorded_ns, default=None)
-
-
-def corrected_credits(snapshot: Snapshot, oid: bytes, roster: Roster) -> Credits | None:
-    """Return what the latest correction says of a commit, None where there is none."""
-    correction = find_correction(snapshot, oid)
-    return None if correction is None else known_credits(correction.credits, roster)
-
-
-def undone_facts(snapshot: Snapshot, oid: bytes) -> list[UndoneFact]:
-    """Return what is known of a commit's having been taken back."""
-    return _about(snapshot, b"u", oid, UndoneFact)
-
-
-def is_lost(snapshot: Snapshot, oid: bytes) -> bool:
-    """Tell whether the last that is known of a commit is that nothing leads to it."""
-    last = max(_about(snapshot, b"l", oid, LossFact), key=lambda fact: fact.recorded_ns, default=None)
-    return last is not None and last.is_lost
-
-
-def sighting_of(snapshot: Snapshot, oid: bytes) -> SightingFact | None:
-    """Return what a hook said late of a commit, if one did."""
-    return next(iter(_about(snapshot, b"h", oid, SightingFact)), None)
-
-
-def _about(snapshot: Snapshot, kind: bytes, oid: bytes, of: type[F]) -> list[F]:
-    """Return the events of one kind about one commit."""
-    found = [packing.unpack_event(key, value) for key, value in snapshot.table("events").items(kind + oid)]
-    return [fact for fact in found if isinstance(fact, of) and fact.oid == oid]
-
-
-def known_credits(credits: Credits, roster: Roster) -> Credits:
-    """Return credits with agents that are not registered replaced by nobody."""
-    shares: dict[str, int] = {}
-    for agent, share in credits:
-        name = agent if agent in roster.by_id or agent == HUMAN else UNCLAIMED
-        shares[name] = shares.get(name, 0) + share
-    return tuple(sorted(shares.items(), key=lambda item: (-item[1], item[0] == UNCLAIMED, item[0])))
-
-
-def registered_agent(snapshot: Snapshot, fact: AgentFact) -> Agent:
-    """Return an agent as its registration and the changes of its state say, with a new agent's standing."""
-    prefix = b"s" + fact.id.encode() + b"\0"
-    changes = [packing.unpack_event(key, value) for key, value in snapshot.table("events").items(prefix)]
-    transitions = tuple((c.recorded_ns, c.state == "active") for c in changes if isinstance(c, StateFact))
-    active = transitions[-1][1] if transitions else True
-    created_at = fact.recorded_at
-    return Agent(
-        fact.id,
-        fact.name,
-        fact.model,
-        fact.scope,
-        fact.client,
-        active,
-        created_at,
-        created_at,
-        NEW_STANDING,
-        transitions,
-    )
+            self._books.count(project, state.credits, [(commit.committed_at, earned_at)])
+        is_first = earned_at == made_at(commit)
+        self._writer.put_commit_state(
+            commit.oid, state.status, self._numbered(state.credits), None if is_first else earned_at
+        )
 
 
 def _is_about(marks: Marks, roster: Roster) -> bool:

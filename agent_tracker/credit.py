@@ -26,7 +26,7 @@ from agent_tracker.records import (
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
 
-__all__ = ["SPLIT", "Node", "blend", "replay"]
+__all__ = ["SPLIT", "Node", "Replayed", "blend", "replay"]
 
 
 SPLIT = "split"
@@ -35,11 +35,26 @@ _INITIAL = {"rebase": PROVISIONAL, "squash": PROVISIONAL, "arrived": PROVISIONAL
 
 
 class Node(NamedTuple):
-    """One commit of a component: how it came to be, whose it is by itself, and what a person said of it, if any."""
+    """One commit of a component: how it came to be, whose it is by itself, and what a person said of it, if any.
+
+    `made_at` is when it was made (Unix seconds).
+    """
 
     operation: str
     own: Credits
     corrected: Credits | None
+    made_at: int = 0
+
+
+class Replayed(NamedTuple):
+    """What follows for each commit of a component.
+
+    `homes` are the commits in which their work lives now; `earned_at` is when it was first committed (Unix seconds).
+    """
+
+    states: dict[bytes, CommitState]
+    homes: dict[bytes, bytes]
+    earned_at: dict[bytes, int]
 
 
 def initial_status(operation: str) -> str:
@@ -52,8 +67,8 @@ def replay(
     rewrites: Iterable[RewriteFact],
     undone: Iterable[UndoneFact] = (),
     lost: Container[bytes] = (),
-) -> dict[bytes, CommitState]:
-    """Return the status and credits of every commit of a component.
+) -> Replayed:
+    """Return the status and credits of every commit of a component, where its work lives and since when.
 
     A commit's work lives in the newest commit made from it that is not lost, or in itself where all of them are. A
     commit made from others counts if some work lives in it, and has their credit in proportion to the lines they
@@ -74,6 +89,7 @@ def replay(
     heirs: dict[bytes, list[bytes]] = {}
     split: set[bytes] = set()
     placed: dict[bytes, None] = {}
+    earned_at = {oid: node.made_at for oid, node in nodes.items()}
     for oid in _ordered(sources, made):
         placed[oid] = None
         known = [edge for edge in sources[oid] if edge.old in placed]
@@ -82,6 +98,7 @@ def replay(
             status[oid] = COUNTED if edges else PROVISIONAL
         for edge in edges:
             heirs.setdefault(edge.old, []).append(oid)
+            earned_at[oid] = min(earned_at[oid], earned_at[edge.old])
             if edge.operation == SPLIT:
                 split.add(oid)
         if edges and nodes[oid].corrected is None:
@@ -92,7 +109,7 @@ def replay(
     for oid in nodes:
         if status[oid] == COUNTED:
             status[oid] = REWRITTEN if oid not in alive else ABANDONED if oid in lost else COUNTED
-    return {oid: CommitState(status[oid], credits[oid]) for oid in nodes}
+    return Replayed({oid: CommitState(status[oid], credits[oid]) for oid in nodes}, home, earned_at)
 
 
 def _taken_back(sources: Mapping[bytes, list[RewriteFact]], undone: Iterable[UndoneFact]) -> set[bytes]:

@@ -7,10 +7,12 @@ record means. A line is hostile until it is parsed: whatever is wrong with it is
 from __future__ import annotations
 
 import zlib
+from functools import partial
 from typing import TYPE_CHECKING
 
 from agent_tracker.errors import RecordError
 from agent_tracker.escaping import escape, unescape
+from agent_tracker.journal_codec import KINDS, fields_of, from_fields, kind_of
 from agent_tracker.records import (
     MICRO,
     AgentFact,
@@ -25,11 +27,14 @@ from agent_tracker.records import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agent_tracker.journal import JournalFact
+
 __all__ = [
     "LINE_VERSION",
     "agent_line",
     "commit_line",
     "credit_line",
+    "fact_line",
     "format_line",
     "parse_line",
     "parse_oid",
@@ -42,6 +47,8 @@ MAX_FIELD = 4096
 MAX_AGENT_ID = 100
 _OID_LENGTHS = (40, 64)
 _DURING = frozenset({"rebase", "am", "merge"})
+_FOUND = frozenset({"push", "rules"})
+"""What a flush finds for itself, so that no line says it."""
 
 
 def format_line(*fields: str) -> bytes:
@@ -164,7 +171,10 @@ def _time(text: str) -> int:
     return value
 
 
-_PARSERS: dict[str, Callable[[list[str]], Seen]] = {
+_JOURNAL: dict[str, Callable[[list[str]], Seen]] = {
+    kind.word: partial(from_fields, kind) for kind in KINDS if kind.word not in _FOUND
+}
+_PARSERS: dict[str, Callable[[list[str]], Seen]] = _JOURNAL | {
     "commit": _parse_commit,
     "rewrite": _parse_rewrite,
     "squash": _parse_squash,
@@ -188,6 +198,11 @@ def credit_line(fact: CreditFact) -> bytes:
     """Return the spool line of a correction."""
     shares = (f"{agent}:{share}" for agent, share in fact.credits)
     return format_line("credit", fact.oid.hex(), str(fact.recorded_ns), fact.why, *shares)
+
+
+def fact_line(fact: JournalFact) -> bytes:
+    """Return the spool line of a fact of the journal; `project` stays out of it."""
+    return format_line(kind_of(fact).word, *fields_of(fact))
 
 
 def squash_line(seen: SeenSquash) -> bytes:

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import struct
 
+from agent_tracker import journal_codec
 from agent_tracker.errors import RecordError
+from agent_tracker.journal import JournalFact
 from agent_tracker.records import (
     ABANDONED,
     COUNTED,
@@ -68,15 +70,18 @@ _SIGHTING_EVENT = struct.Struct("<BQ")
 _UNDONE_EVENT = struct.Struct("<BQB")
 _LOSS_EVENT = struct.Struct("<BB")
 _PROJECT = struct.Struct("<BQB")
+_CORE_LETTERS = frozenset({b"w", b"s", b"c", b"a", b"h", b"u", b"l"})
 _LONG_OID, _LONG_OID_BYTES = 0x80, 32
 _MAX_SHORT = 0xFFFF
+_EARNED_BYTES = 5
 _OPERATION_NUMBERS = {name: number for number, name in enumerate(OPERATIONS)}
 _STATUS_NUMBERS = {name: number for number, name in enumerate(STATUSES)}
 
 RawCommit = tuple[bytes, int, str, int, int, int, str]
 """oid, project number, operation, marks number, committed_at, recorded_at, subject."""
-RawState = tuple[int, str, tuple[tuple[int, int], ...]]
-"""A commit's sequence number, its status, its credits as (agent number, share in millionths)."""
+RawState = tuple[int, str, tuple[tuple[int, int], ...], int | None]
+"""A commit's sequence number, its status, its credits as (agent number, share in millionths), when its work was first
+committed if that was in another commit."""
 
 
 def _check_version(version: int, what: str) -> None:
@@ -111,16 +116,31 @@ def unpack_commit(value: bytes) -> RawCommit:
     )
 
 
-def pack_commit_state(sequence: int, status: str, shares: tuple[tuple[int, int], ...]) -> bytes:
-    """Return what is derived for a commit; one agent's whole share, the common case, takes two bytes."""
+def pack_commit_state(
+    sequence: int, status: str, shares: tuple[tuple[int, int], ...], earned_at: int | None = None
+) -> bytes:
+    """Return what is derived for a commit; one agent's whole share, the common case, takes two bytes.
+
+    Args:
+        sequence: The commit's number.
+        status: One of STATUSES.
+        shares: Agents' numbers and their shares in millionths.
+        earned_at: When its work was first committed (Unix seconds); None where that is when it was made itself.
+    """
     head = VERSION << 4 | _STATUS_NUMBERS[status]
     if len(shares) == 1 and shares[0][0] <= _MAX_SHORT:
-        return _WHOLE.pack(head, sequence, shares[0][0])
-    return _STATE.pack(head, sequence) + b"".join(_SHARE.pack(agent, share) for agent, share in shares)
+        value = _WHOLE.pack(head, sequence, shares[0][0])
+    else:
+        value = _STATE.pack(head, sequence) + b"".join(_SHARE.pack(agent, share) for agent, share in shares)
+    return value if earned_at is None else value + earned_at.to_bytes(_EARNED_BYTES, "big")
 
 
 def unpack_commit_state(value: bytes) -> RawState:
     """Undo `pack_commit_state`."""
+    earned_at = None
+    # A state is 7 bytes long, or 5 and 8 for each share; what is longer by five says when.
+    if len(value) != _WHOLE.size and len(value) % _SHARE.size != _STATE.size:
+        value, earned_at = value[:-_EARNED_BYTES], int.from_bytes(value[-_EARNED_BYTES:], "big")
     if len(value) == _WHOLE.size:
         head, sequence, agent = _WHOLE.unpack(value)
         shares: tuple[tuple[int, int], ...] = ((agent, MICRO),)
@@ -129,7 +149,7 @@ def unpack_commit_state(value: bytes) -> RawState:
         shares = tuple(_SHARE.iter_unpack(value[_STATE.size :]))
     if head >> 4 != VERSION:
         _check_version(head >> 4, "a commit's state")
-    return sequence, STATUSES[head & 0x0F], shares
+    return sequence, STATUSES[head & 0x0F], shares, earned_at
 
 
 def _text(*parts: str) -> bytes:
@@ -203,11 +223,36 @@ def unpack_project(value: bytes) -> ProjectFact:
     return ProjectFact(project.decode(), path, value[_PROJECT.size : end], recorded_at)
 
 
-EventFact = RewriteFact | StateFact | CreditFact | AgentFact | SightingFact | UndoneFact | LossFact
+CoreFact = RewriteFact | StateFact | CreditFact | AgentFact | SightingFact | UndoneFact | LossFact
+EventFact = CoreFact | JournalFact
+_CORE = (RewriteFact, StateFact, CreditFact, AgentFact, SightingFact, UndoneFact, LossFact)
 
 
-def event_key(fact: EventFact) -> bytes:  # noqa: PLR0911 -- one for each kind
-    """Return an event's deterministic id, which is its key: a letter for the kind, then what it is about.
+def event_key(fact: EventFact) -> bytes:
+    """Return a fact's deterministic id, which is its key: a letter for the kind, then what it is about."""
+    return _core_key(fact) if isinstance(fact, _CORE) else journal_codec.key_of(fact)
+
+
+def pack_event(fact: EventFact) -> bytes:
+    """Return a fact's value."""
+    return _pack_core(fact) if isinstance(fact, _CORE) else journal_codec.pack(fact)
+
+
+def unpack_event(key: bytes, value: bytes) -> EventFact:
+    """Undo `event_key` and `pack_event`.
+
+    Raises:
+        RecordError: It is of a kind or a version that this program does not know.
+    """
+    if key[:1] in _CORE_LETTERS:
+        return _unpack_core(key, value)
+    if key[:1] in journal_codec.LETTERS:
+        return journal_codec.unpack(key, value)
+    raise RecordError(f"an event of unknown kind {key[:1]!r}", "upgrade agent-tracker")
+
+
+def _core_key(fact: CoreFact) -> bytes:  # noqa: PLR0911 -- one for each kind
+    """Return the key of one of the kinds that are not the journal's.
 
     `w` old new · `s` agent, when · `c` oid, when · `a` agent · `h` oid · `u` oid, back to · `l` oid, when.
     """
@@ -228,8 +273,8 @@ def event_key(fact: EventFact) -> bytes:  # noqa: PLR0911 -- one for each kind
             return b"l" + fact.oid + fact.recorded_ns.to_bytes(8, "big")
 
 
-def pack_event(fact: EventFact) -> bytes:  # noqa: PLR0911 -- one for each kind
-    """Return an event's value: what its key does not say."""
+def _pack_core(fact: CoreFact) -> bytes:  # noqa: PLR0911 -- one for each kind
+    """Return what the key does not say."""
     match fact:
         case RewriteFact():
             return _REWRITE.pack(VERSION, fact.recorded_ns, fact.old_lines, fact.own_lines) + fact.operation.encode()
@@ -249,8 +294,7 @@ def pack_event(fact: EventFact) -> bytes:  # noqa: PLR0911 -- one for each kind
             return _SIGHTING_EVENT.pack(VERSION, fact.recorded_at) + pack_marks(fact.marks)
 
 
-def unpack_event(key: bytes, value: bytes) -> EventFact:  # noqa: PLR0911 -- one for each kind
-    """Undo `pack_event` and `event_key`."""
+def _unpack_core(key: bytes, value: bytes) -> CoreFact:  # noqa: PLR0911 -- one for each kind
     _check_version(value[0], "an event")
     kind, about = key[:1], key[1:]
     if kind == b"w":
@@ -273,6 +317,4 @@ def unpack_event(key: bytes, value: bytes) -> EventFact:  # noqa: PLR0911 -- one
     if kind == b"u":
         _, recorded_ns, length = _UNDONE_EVENT.unpack_from(value)
         return UndoneFact(about[:length], about[length:], recorded_ns)
-    if kind == b"l":
-        return LossFact(about[:-8], bool(_LOSS_EVENT.unpack_from(value)[1]), int.from_bytes(about[-8:], "big"))
-    raise RecordError(f"an event of unknown kind {kind!r}", "upgrade agent-tracker")
+    return LossFact(about[:-8], bool(_LOSS_EVENT.unpack_from(value)[1]), int.from_bytes(about[-8:], "big"))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from agent_tracker.journal import JournalFact
+
 __all__ = [
     "ABANDONED",
     "COUNTED",
@@ -40,6 +42,7 @@ __all__ = [
     "StateFact",
     "UndoneFact",
     "is_agent",
+    "main_agent",
 ]
 
 MICRO = 1_000_000
@@ -53,6 +56,11 @@ UNCLAIMED = ""
 def is_agent(name: str) -> bool:
     """Tell whether a name in credits is an agent's id."""
     return name not in {HUMAN, UNCLAIMED}
+
+
+def main_agent(credits: Credits) -> str:
+    """Return the agent with the largest share, UNCLAIMED where none has one."""
+    return next((name for name, _ in credits if is_agent(name)), UNCLAIMED)
 
 
 Marks = tuple[tuple[str, str], ...]
@@ -150,7 +158,16 @@ class ProjectFact(NamedTuple):
 
 
 Fact = (
-    CommitFact | RewriteFact | AgentFact | StateFact | CreditFact | SightingFact | UndoneFact | LossFact | ProjectFact
+    CommitFact
+    | RewriteFact
+    | AgentFact
+    | StateFact
+    | CreditFact
+    | SightingFact
+    | UndoneFact
+    | LossFact
+    | ProjectFact
+    | JournalFact
 )
 
 
@@ -185,7 +202,7 @@ class SeenSquash(NamedTuple):
     oids: tuple[bytes, ...]
 
 
-Seen = SeenCommit | SeenRewrite | SeenSquash | AgentFact | StateFact | CreditFact
+Seen = SeenCommit | SeenRewrite | SeenSquash | AgentFact | StateFact | CreditFact | JournalFact
 
 
 OPERATIONS = (
@@ -228,7 +245,8 @@ ABANDONED = "abandoned"
 class Commit(NamedTuple):
     """A commit as it is read: the fact and what is derived for it.
 
-    `committed_at` and `recorded_at` are Unix seconds, UTC; `marks` is the number of its interned marks.
+    `committed_at` and `recorded_at` are Unix seconds, UTC; `marks` is the number of its interned marks. `earned_at` is
+    when its work was first committed: in itself, or in the oldest commit that it was made of.
     """
 
     oid: bytes
@@ -240,6 +258,7 @@ class Commit(NamedTuple):
     subject: str
     status: str
     credits: Credits
+    earned_at: int
 
 
 class Standing(NamedTuple):
@@ -251,6 +270,11 @@ class Standing(NamedTuple):
     total_commits: int
     total_bugs: int
     earned_micro: int
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether reported bugs took the last skill point: no commit until the agent is resumed."""
+        return self.skill_points == 0
 
 
 class Agent(NamedTuple):

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_tracker import packing
 from agent_tracker.errors import StoreError
+from agent_tracker.journal import RulesFact
 from agent_tracker.packing import FIRST_AGENT, NOBODY, PERSON
 from agent_tracker.records import (
     HUMAN,
@@ -43,6 +44,7 @@ from agent_tracker.records import (
     ProjectFact,
     ReflogPosition,
 )
+from agent_tracker.rules import Timeline
 from agent_tracker.table import Table
 
 if TYPE_CHECKING:
@@ -112,6 +114,7 @@ class Snapshot:
         self._whole: dict[tuple[tuple[int, int], ...], Credits] = {}
         self._project_ids: dict[int, str] = {}
         self._projects: dict[int, ProjectFact] | None = None
+        self._timeline: Timeline | None = None
 
     def table(self, name: str) -> Table:
         """Return a sub-database by its name."""
@@ -121,6 +124,13 @@ class Snapshot:
         """Return the version of the layout, empty where the store is new."""
         value = self._tables["schema"].get(b"version")
         return value.decode() if value else ""
+
+    def timeline(self) -> Timeline:
+        """Return which rules held when."""
+        if self._timeline is None:
+            found = (packing.unpack_event(key, value) for key, value in self._tables["events"].items(b"z"))
+            self._timeline = Timeline(fact for fact in found if isinstance(fact, RulesFact))
+        return self._timeline
 
     # -- agents
 
@@ -158,6 +168,20 @@ class Snapshot:
             self._whole[shares] = credit
         return credit
 
+    def credit_number(self, agent: str) -> int:
+        """Return the number by which packed credits name an agent, UNCLAIMED or HUMAN."""
+        if agent == UNCLAIMED:
+            return NOBODY
+        return PERSON if agent == HUMAN else self.numbered_agents()[agent][1]
+
+    def agent_id(self, number: int) -> str:
+        """Return the id of the agent with this number.
+
+        Raises:
+            StoreError: There is none.
+        """
+        return self._name(number)
+
     # -- projects
 
     def numbered_projects(self) -> dict[int, ProjectFact]:
@@ -166,6 +190,10 @@ class Snapshot:
             items = self._tables["projects"].items()
             self._projects = {int.from_bytes(key, "big"): packing.unpack_project(value) for key, value in items}
         return self._projects
+
+    def project_number(self, project: str) -> int:
+        """Return the number of a project, 0 where it is not known."""
+        return next((number for number, fact in self.numbered_projects().items() if fact.id == project), 0)
 
     def projects(self) -> list[ProjectFact]:
         """Return every project, in the order of arrival."""
@@ -206,15 +234,19 @@ class Snapshot:
 
     def _joined(self, state: bytes) -> Commit:
         """Return the commit that a state is about."""
-        sequence, status, shares = packing.unpack_commit_state(state)
+        sequence, status, shares, earned_at = packing.unpack_commit_state(state)
         value = self._commits.get(sequence.to_bytes(4, "big"))
         if value is None:
             raise StoreError(f"commit number {sequence} has a state but is not there", "agent-tracker verify")
         oid, project, operation, marks, committed_at, recorded_at, subject = packing.unpack_commit(value)
         credit = self._whole.get(shares) or self._credits(shares)
         name = self._project_ids.get(project) or self._project_id(project)
-        # One tuple made in C: a keyword call of nine fields takes as long as both look-ups.
-        return _make_commit((oid, name, operation, marks, committed_at, recorded_at, subject, status, credit))
+        if earned_at is None:
+            earned_at = min(committed_at, recorded_at)
+        # One tuple made in C: a keyword call of ten fields takes as long as both look-ups.
+        return _make_commit(
+            (oid, name, operation, marks, committed_at, recorded_at, subject, status, credit, earned_at)
+        )
 
     def _project_id(self, number: int) -> str:
         fact = self.numbered_projects().get(number)
@@ -312,6 +344,10 @@ class Writer(Snapshot):
         """Record the version of the layout."""
         self._tables["schema"].put(b"version", version.encode())
 
+    def forget_timeline(self) -> None:
+        """Read the rules anew when they are next asked for: they have just changed."""
+        self._timeline = None
+
     def put_agent(self, agent: Agent) -> int:
         """Write an agent and return its number, a new one if it is new."""
         agents = self.numbered_agents()
@@ -321,12 +357,6 @@ class Writer(Snapshot):
         self._names[number] = agent.id
         self._tables["agents"].put(agent.id.encode("utf-8", "surrogateescape"), packing.pack_agent(agent, number))
         return number
-
-    def credit_number(self, agent: str) -> int:
-        """Return the number by which packed credits name an agent, UNCLAIMED or HUMAN."""
-        if agent == UNCLAIMED:
-            return NOBODY
-        return PERSON if agent == HUMAN else self.numbered_agents()[agent][1]
 
     def put_project(self, fact: ProjectFact) -> int:
         """Write a project and return its number, a new one if its id is new."""
@@ -375,14 +405,16 @@ class Writer(Snapshot):
         self._states.put_many(sorted(states.items()))
         self._tables["commits.project"].put_many(sorted(by_project))
 
-    def put_commit_state(self, oid: bytes, status: str, shares: tuple[tuple[int, int], ...]) -> None:
-        """Write what is derived for a commit that is stored."""
+    def put_commit_state(
+        self, oid: bytes, status: str, shares: tuple[tuple[int, int], ...], earned_at: int | None
+    ) -> None:
+        """Write what is derived for a commit that is stored: `packing.pack_commit_state` says what."""
         key = self.state_key(oid)
         value = self._states.get(key)
         if value is None:
             raise StoreError(f"commit {oid.hex()} has no derived state", "agent-tracker verify")
         sequence = packing.unpack_commit_state(value)[0]
-        self._states.put(key, packing.pack_commit_state(sequence, status, shares))
+        self._states.put(key, packing.pack_commit_state(sequence, status, shares, earned_at))
 
     def put_applied_size(self, segment: str, size: int) -> None:
         """Record how many bytes of a segment are applied."""

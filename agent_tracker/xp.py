@@ -1,44 +1,124 @@
-"""Experience and levels from facts.
+"""Experience, levels and scores from facts.
 
-Owns the rules' table and the fold. Pure; amounts are integers in millionths, so that shares add up exactly in any
-order.
+Owns the fold. Pure; amounts are integers in millionths, so that shares add up exactly in any order.
+
+Earning is a mere sum, whatever its order, but between two moments at which something else happens to an agent: a bug, a
+return, a change of the rules. So the sums between those moments are kept (`Ledger`), and a standing follows from them.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent_tracker.derived import Given, Ledger
+from agent_tracker.journal import SIDES, GradeFact
 from agent_tracker.records import MICRO, Standing
+from agent_tracker.rules import DEFAULT_RULES, Timeline, grade_value
 
-__all__ = ["COMMIT_MICRO", "NEW_STANDING", "earned_micro", "standing", "trust_tier"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
-COMMIT_MICRO = 5 * MICRO
-"""Experience for a commit, given by share. Source: DESIGN, standing rules."""
+    from agent_tracker.journal import PulseFact
 
-LEVEL_MICRO = 100 * MICRO
-"""Experience times skill points at which the next skill point comes; what is beyond is kept."""
-
-NEW_SKILL_POINTS = 1
-NEW_COMMUNICATION_SCORE = 60
-TIERS = ((10, "expert"), (7, "senior"), (4, "established"), (2, "junior"), (0, "probation"))
-
-
-def earned_micro(share: int) -> int:
-    """Return the experience for a share (in millionths) of a commit."""
-    return share * COMMIT_MICRO // MICRO
-
-
-def standing(total_micro: int, total_commits: int) -> Standing:
-    """Return the standing of an agent that has earned so much experience in all, with so many commits."""
-    skill_points, rest = NEW_SKILL_POINTS, total_micro
-    while rest >= LEVEL_MICRO * skill_points:
-        rest -= LEVEL_MICRO * skill_points
-        skill_points += 1
-    return Standing(skill_points, rest, NEW_COMMUNICATION_SCORE, total_commits, 0, total_micro)
+__all__ = [
+    "NEW_STANDING",
+    "Career",
+    "added",
+    "boundaries",
+    "grades_in_force",
+    "ledger_of",
+    "level_micro",
+    "pulse_micro",
+    "standing",
+]
 
 
-def trust_tier(skill_points: int) -> str:
-    """Return the word for so many skill points."""
-    return next(word for least, word in TIERS if skill_points >= least)
+class Career(NamedTuple):
+    """What happened to an agent beside its earning; all times in Unix nanoseconds, in any order.
+
+    `grades` are (when, grade): each the last one of its side for its piece of work.
+    """
+
+    created_ns: int
+    bugs: Sequence[int] = ()
+    resumes: Sequence[int] = ()
+    grades: Iterable[tuple[int, str]] = ()
 
 
-NEW_STANDING = standing(0, 0)
+def boundaries(career: Career, timeline: Timeline) -> tuple[int, ...]:
+    """Return the moments between which an agent's earning is a mere sum; Unix nanoseconds, ascending."""
+    return tuple(sorted({*career.bugs, *career.resumes, *timeline.boundaries}))
+
+
+def ledger_of(moments: tuple[int, ...], earned: Iterable[tuple[int, int]]) -> Ledger:
+    """Return the ledger of all that was earned: (Unix nanoseconds, millionths), in any order."""
+    sums = [0] * (len(moments) + 1)
+    last_ns = 0
+    for at_ns, micro in earned:
+        sums[bisect_right(moments, at_ns)] += micro
+        last_ns = max(last_ns, at_ns)
+    return Ledger(moments, tuple(sums), last_ns)
+
+
+def added(ledger: Ledger, earned: Iterable[tuple[int, int]]) -> Ledger:
+    """Return a ledger with more earned, or less where an amount is negative."""
+    more = ledger_of(ledger.boundaries, earned)
+    sums = tuple(a + b for a, b in zip(ledger.sums, more.sums, strict=True))
+    return Ledger(ledger.boundaries, sums, max(ledger.last_ns, more.last_ns))
+
+
+def standing(career: Career, ledger: Ledger, total_commits: int, timeline: Timeline) -> Standing:
+    """Return the standing of an agent.
+
+    A bug takes skill points and never leaves fewer than none; whoever has none is halted, earns no skill point, and has
+    one again when it is resumed. The level is looked at when something was earned.
+    """
+    at_ns = career.created_ns
+    skill_points, experience = timeline.at(at_ns)["newSp"], 0
+    bugs, resumes = sorted(career.bugs), frozenset(career.resumes)
+    for moment, earned in zip((0, *ledger.boundaries), ledger.sums, strict=True):
+        if moment:
+            rules = timeline.at(moment)
+            skill_points = max(0, skill_points - rules["bugSp"] * bugs.count(moment))
+            if moment in resumes and not skill_points:
+                skill_points = 1
+        if earned:
+            step = timeline.at(moment)["levelXp"] * MICRO
+            experience += earned
+            while skill_points and experience >= step * skill_points:
+                experience -= step * skill_points
+                skill_points += 1
+    score = _score(career, timeline)
+    return Standing(skill_points, experience, score, total_commits, len(bugs), sum(ledger.sums))
+
+
+def _score(career: Career, timeline: Timeline) -> int:
+    score = timeline.at(career.created_ns)["newCs"]
+    for at_ns, grade in sorted(career.grades):
+        score = max(0, score + grade_value(grade, timeline.at(at_ns)))
+    return score
+
+
+def level_micro(skill_points: int, rules: Mapping[str, int] = DEFAULT_RULES) -> int:
+    """Return the experience (in millionths) at which the next skill point comes."""
+    return rules["levelXp"] * MICRO * skill_points
+
+
+def pulse_micro(pulse: PulseFact, timeline: Timeline) -> int:
+    """Return the experience (in millionths) for what a session used."""
+    rules = timeline.at(pulse.recorded_ns)
+    return (pulse.tools * rules["toolXp"] + pulse.commands * rules["commandXp"]) * MICRO
+
+
+def grades_in_force(facts: Iterable[GradeFact]) -> tuple[Given, ...]:
+    """Return the last grade of each side among those for one piece of work."""
+    last: dict[str, Given] = {}
+    for fact in facts:
+        given = Given(fact.recorded_ns, fact.id, fact.side, fact.grade)
+        last[fact.side] = max(given, last.get(fact.side, given))
+    return tuple(last[side] for side in SIDES if side in last)
+
+
+NEW_STANDING = standing(Career(0), Ledger(), 0, Timeline())
 """What an agent starts with, and what is shown for one that nobody knows."""

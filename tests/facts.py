@@ -9,6 +9,15 @@ from typing import TYPE_CHECKING, TypeVar
 from hypothesis import HealthCheck, settings
 
 from agent_tracker.apply import Applied, apply
+from agent_tracker.journal import (
+    BugFact,
+    GradeFact,
+    PulseFact,
+    PushFact,
+    RulesFact,
+    SessionFact,
+    WithdrawalFact,
+)
 from agent_tracker.records import (
     MICRO,
     Agent,
@@ -22,13 +31,15 @@ from agent_tracker.records import (
     ProjectFact,
     RewriteFact,
     SightingFact,
+    Standing,
     StateFact,
     UndoneFact,
 )
 from agent_tracker.registration import agent_id, whole
+from agent_tracker.rules import DEFAULT_RULES, Timeline, format_values
 from agent_tracker.store import Store
 from agent_tracker.verify import verify
-from agent_tracker.xp import NEW_STANDING
+from agent_tracker.xp import NEW_STANDING, Career, ledger_of, standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -43,20 +54,29 @@ __all__ = [
     "agent",
     "agent_fact",
     "apply_all",
+    "bug",
     "by_agent",
     "commit_fact",
     "correction",
+    "earned_standing",
+    "fact_id",
+    "grade",
     "listed",
     "loss",
     "oid",
     "problems",
     "project_fact",
+    "pulse",
+    "push",
     "reading",
     "rewrite",
+    "rules_fact",
+    "session",
     "sighting",
     "state_fact",
     "store_at",
     "undone",
+    "withdrawal",
 ]
 
 T = TypeVar("T")
@@ -139,6 +159,55 @@ def loss(name: str, *, is_lost: bool = True, at: int = NOW) -> LossFact:
 def undone(name: str, back_to: str = "", *, at: int = NOW) -> UndoneFact:
     """Return that a commit was taken back."""
     return UndoneFact(oid(name), oid(back_to) if back_to else b"", at * 10**9)
+
+
+def fact_id(name: str) -> str:
+    """Return an id that stands for `name`."""
+    return hashlib.sha256(name.encode()).hexdigest()[:12]
+
+
+def grade(  # noqa: PLR0913 -- one argument a field
+    name: str, of: str = "", word: str = "good", *, side: str = "user", at: int = NOW, session: str = "", note: str = ""
+) -> GradeFact:
+    """Return a grade called `name`, for the commit `of` or for a session, given at so many seconds."""
+    return GradeFact(fact_id(name), oid(of) if of else b"", session, side, word, note, at * 10**9)
+
+
+def bug(name: str, of: str = "", *, agent: str = "", at: int = NOW, note: str = "") -> BugFact:
+    """Return a bug called `name`, in the commit `of` or against an agent, reported at so many seconds."""
+    return BugFact(fact_id(name), oid(of) if of else b"", agent, note, b"", PROJECT if of else "", at * 10**9)
+
+
+def withdrawal(name: str, *, at: int = NOW) -> WithdrawalFact:
+    """Return that the bug called `name` was none."""
+    return WithdrawalFact(fact_id(name), "was none", at * 10**9)
+
+
+def session(name: str, agent_id: str, *, at: int = NOW) -> SessionFact:
+    """Return that a session began at so many seconds."""
+    return SessionFact(name, agent_id, "", "", "/home/someone/repo", "", 0, "", 0, "", PROJECT, at * 10**9)
+
+
+def pulse(  # noqa: PLR0913 -- one argument a field
+    name: str, of: str, what: str = "beat", *, tools: int = 0, commands: int = 0, at: int = NOW
+) -> PulseFact:
+    """Return a session's sign of life, called `name`, at so many seconds."""
+    return PulseFact(fact_id(name), of, what, tools, commands, 0, 0, 0, 0, at * 10**9)
+
+
+def push(of: str, *, at: int = NOW) -> PushFact:
+    """Return that a commit was pushed at so many seconds."""
+    return PushFact(oid(of), at * 10**9)
+
+
+def rules_fact(*, at: int = NOW, is_for_all: bool = False, **values: int) -> RulesFact:
+    """Return that other rules hold from so many seconds on."""
+    return RulesFact(at * 10**9, is_for_all, format_values({**DEFAULT_RULES, **values}))
+
+
+def earned_standing(earned_micro: int, commits: int) -> Standing:
+    """Return the standing of an agent to which nothing happened but earning."""
+    return standing(Career(0), ledger_of((), [(1, earned_micro)]), commits, Timeline())
 
 
 def store_at(directory: Path) -> Store:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 if TYPE_CHECKING:
     from agent_tracker.store import Store
 
-from agent_tracker.apply import Gain, known_credits
+from agent_tracker.books import Gain
 from agent_tracker.errors import RecordError
 from agent_tracker.lines import agent_line, parse_line, state_line
 from agent_tracker.records import (
@@ -33,6 +33,7 @@ from agent_tracker.records import (
     StateFact,
 )
 from agent_tracker.registration import Roster, whole
+from agent_tracker.stored_facts import known_credits
 from agent_tracker.xp import NEW_STANDING
 from facts import (
     NOW,
@@ -123,7 +124,7 @@ def test_applying_twice_changes_nothing(store: Store) -> None:
     before = derived(store)
     second = apply_all(store, facts)
     assert (first.commits, first.rewrites, first.registrations, first.corrections) == (2, 1, 1, 1)
-    assert second == (0, 0, 0, 0, (), ())
+    assert second == (0, 0, 0, 0, (), (), 0, ())
     assert derived(store) == before
     assert problems(store) == ()
 

@@ -38,7 +38,7 @@ def node(who: str, operation: str = "commit", *, corrected: Credits | None = Non
 def replayed(nodes: dict[str, Node], *rewrites: RewriteFact, lost: Iterable[str] = ()) -> dict[str, CommitState]:
     """Return the states by the names of the commits."""
     gone = {oid(name) for name in lost}
-    states = replay({oid(name): of for name, of in nodes.items()}, rewrites, lost=gone)
+    states = replay({oid(name): of for name, of in nodes.items()}, rewrites, lost=gone).states
     return {name: states[oid(name)] for name in nodes}
 
 

@@ -155,7 +155,7 @@ def test_a_commit_is_read_with_what_is_derived(store: Store) -> None:
         assert commit is not None
         assert snapshot.marks(commit.marks) == by_agent("coder")
     assert commit[:3] == (oid("first"), PROJECT, "commit")
-    assert commit[4:] == (NOW + 1, NOW + 1, "subject of first", COUNTED, whole(CODER.id))
+    assert commit[4:] == (NOW + 1, NOW + 1, "subject of first", COUNTED, whole(CODER.id), NOW + 1)
 
 
 def test_what_is_not_there_is_none(store: Store) -> None:

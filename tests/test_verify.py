@@ -11,7 +11,6 @@ from agent_tracker.errors import StoreError
 from agent_tracker.records import COUNTED, HUMAN, MICRO, REWRITTEN
 from agent_tracker.tables import time_key
 from agent_tracker.verify import verify
-from agent_tracker.xp import standing
 from facts import (
     NOW,
     agent_fact,
@@ -19,6 +18,7 @@ from facts import (
     by_agent,
     commit_fact,
     correction,
+    earned_standing,
     oid,
     problems,
     project_fact,
@@ -82,7 +82,7 @@ def wrong_standing(writer: Writer) -> None:
     """Give an agent a hundred points."""
     agent = writer.agent(CODER.id)
     assert agent is not None
-    writer.put_agent(agent._replace(standing=standing(100 * MICRO, 2)))
+    writer.put_agent(agent._replace(standing=earned_standing(100 * MICRO, 2)))
 
 
 def wrong_registration(writer: Writer) -> None:
@@ -130,7 +130,7 @@ def shares_not_whole(writer: Writer) -> None:
 def put_state(writer: Writer, name: str, status: str, credits: list[tuple[str, int]]) -> None:
     """Write another derived state of a commit."""
     shares = tuple((writer.credit_number(agent), share) for agent, share in credits)
-    writer.put_commit_state(oid(name), status, shares)
+    writer.put_commit_state(oid(name), status, shares, None)
 
 
 def state_without_fact(writer: Writer) -> None:

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_tracker.records import MICRO
-from agent_tracker.xp import COMMIT_MICRO, NEW_STANDING, standing, trust_tier
-from facts import UNHURRIED
+from agent_tracker.rules import Timeline, trust_tier
+from agent_tracker.xp import NEW_STANDING
+from facts import UNHURRIED, earned_standing
 
 
 def test_a_new_agent_has_one_skill_point_and_a_neutral_score() -> None:
@@ -18,7 +19,7 @@ def test_a_new_agent_has_one_skill_point_and_a_neutral_score() -> None:
 
 def test_a_commit_is_worth_five() -> None:
     """In millionths, so that shares add up."""
-    assert COMMIT_MICRO == 5_000_000
+    assert Timeline().commit_micro(MICRO, 0) == 5_000_000
 
 
 @pytest.mark.parametrize(
@@ -36,20 +37,20 @@ def test_a_commit_is_worth_five() -> None:
 )
 def test_a_skill_point_costs_a_hundred_times_those_there_are(earned: int, skill_points: int, left: int) -> None:
     """100, then 200, then 300 more; what is beyond is kept."""
-    found = standing(earned * MICRO, 7)
+    found = earned_standing(earned * MICRO, 7)
     assert (found.skill_points, found.experience_micro, found.total_commits) == (skill_points, left * MICRO, 7)
 
 
 def test_a_millionth_short_is_short() -> None:
     """Nothing is rounded up."""
-    assert standing(100 * MICRO - 1, 1).skill_points == 1
+    assert earned_standing(100 * MICRO - 1, 1).skill_points == 1
 
 
 @UNHURRIED
 @given(st.integers(0, 10**13))
 def test_nothing_earned_is_lost(earned: int) -> None:
     """Skill points and what is left make up all that was earned."""
-    found = standing(earned, 0)
+    found = earned_standing(earned, 0)
     spent = sum(100 * MICRO * level for level in range(1, found.skill_points))
     assert spent + found.experience_micro == earned == found.earned_micro
     assert found.experience_micro < 100 * MICRO * found.skill_points

@@ -10,17 +10,15 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-import msgspec
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from agent_tracker.escaping import escape, shown_path
 from agent_tracker.records import HUMAN, MICRO, UNCLAIMED, Agent, Credits, is_agent
-from agent_tracker.xp import LEVEL_MICRO, trust_tier
+from agent_tracker.rules import trust_tier
+from agent_tracker.xp import level_micro
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from rich.table import Table
 
     from agent_tracker.config import Value
     from agent_tracker.registration import Identity
@@ -37,15 +35,17 @@ UNWRAPPED = frozenset({"COMMIT", "WHEN", "SUBJECT"})
 
 def show(*parts: str | Table) -> None:
     """Print lines and tables to stdout. Colours follow the terminal and NO_COLOR; a pipe gets plain text."""
-    out = Console(highlight=False, emoji=False, markup=False)
     for part in parts:
         if isinstance(part, str):
             _write(part + "\n")
-        else:
-            with out.capture() as captured:
-                out.print(part)
-            # A table pads its last column; a person copies lines.
-            _write("".join(f"{line.rstrip()}\n" for line in captured.get().split("\n")[:-1]))
+            continue
+        from rich.console import Console  # noqa: PLC0415 -- 20 ms, for a table on a terminal alone
+
+        out = Console(highlight=False, emoji=False, markup=False)
+        with out.capture() as captured:
+            out.print(part)
+        # A table pads its last column; a person copies lines.
+        _write("".join(f"{line.rstrip()}\n" for line in captured.get().split("\n")[:-1]))
 
 
 def _write(text: str) -> None:
@@ -56,12 +56,17 @@ def _write(text: str) -> None:
 
 def show_json(kind: str, value: object) -> None:
     """Print `{"version": ..., kind: value}` to stdout."""
-    encoded = msgspec.json.encode({"version": JSON_VERSION, kind: value})
-    _write(msgspec.json.format(encoded, indent=2).decode() + "\n")
+    _write_json({"version": JSON_VERSION, kind: value})
 
 
 def show_diagnosis_json(document: dict[str, object]) -> None:
     """Print what `doctor --json` says, whose version stands among its other names."""
+    _write_json(document)
+
+
+def _write_json(document: dict[str, object]) -> None:
+    import msgspec  # noqa: PLC0415 -- 6 ms, for --json alone
+
     _write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
 
 
@@ -141,6 +146,9 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequ
     """
     if not os.isatty(1):
         return _plain_columns([headings, *rows], [heading in right for heading in headings])
+    from rich.table import Table  # noqa: PLC0415 -- as above
+    from rich.text import Text  # noqa: PLC0415
+
     fitted = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
         is_right = heading in right
@@ -191,7 +199,7 @@ def agents_table(agents: Iterable[Agent]) -> Table | str:
 def agent_sheet(agent: Agent) -> list[str]:
     """Return one agent's sheet, a line each."""
     standing = agent.standing
-    towards = f"{number(standing.experience_micro):g} of {number(LEVEL_MICRO * standing.skill_points):g}"
+    towards = f"{number(standing.experience_micro):g} of {number(level_micro(standing.skill_points)):g}"
     state = "active" if agent.active else "retired"
     return [
         f"{agent.id}  ({state}, since {local(agent.created_at)})",

@@ -9,21 +9,21 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from agent_tracker.apply import find_correction
 from agent_tracker.errors import GitError, RegistrationError, SpoolError, StoreError
 from agent_tracker.files import replace_file
 from agent_tracker.flush import Context, FlushReport, flush, known_agents, open_store, tell_hooks
 from agent_tracker.git import resolve_commit
 from agent_tracker.lines import agent_line, credit_line, state_line
 from agent_tracker.paths import RepositoryPaths
-from agent_tracker.records import COUNTED, HUMAN, Agent, AgentFact, CreditFact, Credits, StateFact
+from agent_tracker.records import COUNTED, HUMAN, Agent, AgentFact, CreditFact, Credits, Standing, StateFact
 from agent_tracker.registration import Roster, agent_id, check_registration, client_name, whole
 from agent_tracker.spool import append, ensure_directory
+from agent_tracker.stored_facts import find_correction
+from agent_tracker.verbs.noting import home_of
 from agent_tracker.xp import NEW_STANDING
 
 if TYPE_CHECKING:
     from agent_tracker.repository import Repository
-    from agent_tracker.tables import Snapshot
 
 __all__ = ["correct_credit", "register", "set_state", "stop_using", "use"]
 
@@ -58,7 +58,7 @@ def register(context: Context, name: str, *, model: str, scope: str, client: str
 
 
 def set_state(context: Context, text: str, *, active: bool) -> Agent:
-    """Retire or resume the agent that `text` names by id or name.
+    """Retire or resume the agent that `text` names by id or name; one that is halted may commit again once resumed.
 
     Raises:
         RegistrationError: There is no such agent, several, or it is so already.
@@ -67,10 +67,11 @@ def set_state(context: Context, text: str, *, active: bool) -> Agent:
     """
     agents = known_agents(context)
     named = Roster(agents).named(text)
-    candidates = [agent for agent in named if agent.active != active] or named
+    is_halted = {agent.id for agent in named if active and agent.standing.is_halted}
+    candidates = [agent for agent in named if agent.active != active or agent.id in is_halted] or named
     agent = Roster(candidates).one(text)
     state = "active" if active else "retired"
-    if agent.active == active:
+    if agent.active == active and agent.id not in is_halted:
         raise RegistrationError(f"{agent.id} is {state} already", "agent-tracker agents")
     # A clock that went backwards must not put this before what it changes.
     at_ns = max([context.now_ns, *(changed_ns + 1 for changed_ns, _ in agent.transitions)])
@@ -78,8 +79,13 @@ def set_state(context: Context, text: str, *, active: bool) -> Agent:
     return _record(
         context,
         state_line(StateFact(agent.id, state, at_ns)),
-        agent._replace(active=active, transitions=transitions),
+        agent._replace(active=active, transitions=transitions, standing=_resumed(agent) if active else agent.standing),
     )
+
+
+def _resumed(agent: Agent) -> Standing:
+    """Return the standing of an agent that may commit again."""
+    return agent.standing._replace(skill_points=max(1, agent.standing.skill_points))
 
 
 def _record(context: Context, line: bytes, agent: Agent) -> Agent:
@@ -136,20 +142,6 @@ def _use_path(repository: Repository) -> str:
     return os.path.join(repository.git_dir, "agent-tracker", "use")
 
 
-def _home(snapshot: Snapshot, oid: bytes) -> bytes:
-    """Return the counted commit in which a commit's work lives; itself where none does."""
-    pending, met = [oid], {oid}
-    while pending:
-        current = pending.pop()
-        commit = snapshot.commit(current)
-        if commit is not None and commit.status == COUNTED:
-            return current
-        heirs = [heir for heir in snapshot.heirs(current) if heir not in met]
-        met.update(heirs)
-        pending += heirs
-    return oid
-
-
 def correct_credit(
     repository: Repository, context: Context, revision: str, who: str, *, why: str
 ) -> tuple[bytes, Credits, FlushReport]:
@@ -168,7 +160,7 @@ def correct_credit(
         commit = snapshot.commit(oid) if snapshot else None
         correction = find_correction(snapshot, oid) if snapshot else None
         corrected_ns = correction.recorded_ns if correction else 0
-        home = _home(snapshot, oid) if snapshot else oid
+        home = home_of(snapshot, oid) if snapshot else oid
     if commit is None:
         raise GitError(
             f"commit {oid.hex()[:12]} was made before the hooks, or not here", "agent-tracker log shows what is known"

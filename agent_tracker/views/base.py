@@ -11,12 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from agent_tracker.records import Agent, Commit, Marks, ProjectFact
+    from agent_tracker.rules import Timeline
 
 __all__ = ["Facts"]
 
 
 class Facts(Protocol):
     """Typed reads of one moment's store."""
+
+    def timeline(self) -> Timeline:
+        """Return which rules held when."""
 
     def agents(self) -> list[Agent]:
         """Return every agent, in the order of the ids."""

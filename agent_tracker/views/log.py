@@ -9,7 +9,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.records import COUNTED, HUMAN, Credits, is_agent
-from agent_tracker.xp import earned_micro
 
 if TYPE_CHECKING:
     from agent_tracker.views.base import Facts
@@ -42,6 +41,7 @@ def log(facts: Facts, *, project: str | None, limit: int | None, agent: str | No
         agent: Only commits in which this agent id has a share.
     """
     paths = {fact.id: fact.path for fact in facts.projects()}
+    timeline = facts.timeline()
     numbers = None if project is None else facts.joined_projects(project)
     entries = (
         LogEntry(
@@ -50,7 +50,7 @@ def log(facts: Facts, *, project: str | None, limit: int | None, agent: str | No
             paths[commit.project],
             commit.subject,
             commit.operation,
-            sum(earned_micro(share) for name, share in commit.credits if is_agent(name)),
+            sum(timeline.commit_micro(share, commit.earned_at) for name, share in commit.credits if is_agent(name)),
             commit.committed_at,
             commit.recorded_at,
         )
