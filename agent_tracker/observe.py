@@ -16,21 +16,25 @@ from agent_tracker.files import read_text, replace_file
 from agent_tracker.gather import Sighted
 from agent_tracker.git import list_commits, list_refs
 from agent_tracker.paths import RepositoryPaths
+from agent_tracker.pushes import read_pushes
 from agent_tracker.records import ReflogPosition
 from agent_tracker.reflog import Moved, position_of, read_branches, read_entries
 from agent_tracker.repository import head_oid, worktrees
 from agent_tracker.settled import look_at_refs
 
 if TYPE_CHECKING:
+    from agent_tracker.journal import PushFact
     from agent_tracker.repository import Repository
     from agent_tracker.tables import Snapshot
 
-__all__ = ["Refs", "look_at_branches", "read_reflogs", "remember_branches"]
+__all__ = ["Refs", "look_at_branches", "look_at_pushes", "read_reflogs", "remember_branches"]
 
 MAX_ARRIVED = 2000
 MAX_HEADS = 2000
 """How many heads are listed: in a repository with more of them, new commits are found by their time."""
 LOOK_AGAIN_S = 24 * 3600
+OVERLAP_S = 2
+"""How much of the last reading's time is read again: the times in reflogs are in whole seconds."""
 
 
 class Refs(NamedTuple):
@@ -77,8 +81,41 @@ def read_reflogs(
     of_branches = [each for each in of_branches if not isinstance(each, Moved) or each.new.hex() not in heads]
     sighted += [Sighted(each, now_ns + len(sighted) + i) for i, each in enumerate(of_branches)]
     if moved or sighted:
-        moved[branches] = ReflogPosition(0, "", now_ns // 10**9 - 2)
+        moved[branches] = ReflogPosition(0, "", now_ns // 10**9 - OVERLAP_S)
     return sighted, moved
+
+
+def look_at_pushes(
+    snapshot: Snapshot | None, repository: Repository, project: str, *, now_ns: int
+) -> tuple[list[PushFact], dict[str, ReflogPosition]]:
+    """Return the pushes since the last reading, or the installation, and the position if it moved.
+
+    It moves with a push, and else once a day, so that what is fetched does not have to be read for ever. The last
+    seconds are read again: a push that is known already is known by its commit. Where the position is in the future,
+    the clock was wrong when it was written, and all since the installation is read again.
+
+    Args:
+        snapshot: Where the position stands; None where there is no store yet.
+        repository: Any of its worktrees.
+        project: Its UUID, under which the position is kept.
+        now_ns: When this is, at the latest: what is written from here on is for the next reading. Unix nanoseconds.
+    """
+    key = f"{project} refs/remotes"
+    now = now_ns // 10**9
+    known = snapshot.reflog_position(key) if snapshot else None
+    last_at = known.last_at if known and known.last_at <= now else None
+    since = _baseline_at(repository, now) if last_at is None else last_at
+    pushes = read_pushes(repository.common_dir, since=since)
+    has_moved = bool(pushes) or last_at is None or since + LOOK_AGAIN_S <= now
+    return pushes, {key: ReflogPosition(0, "", now - OVERLAP_S)} if has_moved else {}
+
+
+def _baseline_at(repository: Repository, now: int) -> int:
+    """Return when the hooks were installed (Unix seconds); now, where that was not recorded."""
+    try:
+        return int(os.stat(RepositoryPaths(repository.common_dir).baseline).st_mtime)
+    except OSError:
+        return now
 
 
 def _installed_at(repository: Repository, now_ns: int) -> int:

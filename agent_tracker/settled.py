@@ -19,19 +19,20 @@ if TYPE_CHECKING:
     from agent_tracker.paths import UserPaths
     from agent_tracker.repository import Repository
 
-__all__ = ["is_settled", "look", "look_at_refs"]
+__all__ = ["is_settled", "look", "look_at_refs", "look_at_remotes"]
 
 FILE = "settled"
 MAX_NAMES = 50_000
 
 
 def look(paths: UserPaths, env: Mapping[str, str], repository: Repository, database: str) -> str:
-    """Return what all inputs of a flush look like now: configuration, database, both spools, the reflogs."""
+    """Return what all inputs of a flush look like now: configuration, database, both spools, the reflogs, the refs."""
     lines = [database, env.get("AGENT_TRACKER_DATABASE_PATH", ""), _file(paths.config_file)]
     lines.append(_stat(database, "st_dev", "st_ino", "st_size"))
     for directory in (paths.spool_dir, RepositoryPaths(repository.common_dir).spool_dir):
         lines += _spool(directory)
     lines.append(look_at_refs(repository.common_dir))
+    lines.append(look_at_remotes(repository.common_dir))
     for name, git_dir in worktrees(repository.common_dir):
         lines.append(f"{name} {_file(os.path.join(git_dir, 'logs', 'HEAD'))}")
     return "\n".join(lines)
@@ -54,6 +55,39 @@ def look_at_refs(common_dir: str) -> str:
             continue
     text = "\0".join(sorted(name for name in names if not name.endswith(".lock")))
     return " ".join([*found, f"{zlib.crc32(text.encode(errors='surrogateescape')):08x}"])
+
+
+def look_at_remotes(common_dir: str, *, max_names: int = MAX_NAMES) -> str:
+    """Return what tells that a remote-tracking ref moved, by a push say: the times of the directories that they lie in.
+
+    Git makes a lock beside a ref before it moves it, also where the ref is packed. Refs are gone through only to find
+    the directories among them; where the file system counts these as links of the one that they are in, only until all
+    are found. What lies behind `max_names` entries is not found; refs in tables are seen by `look_at_refs`.
+    """
+    top = os.path.join(common_dir, "refs", "remotes")
+    found: list[str] = []
+    looked, is_counted = 0, False
+    pending = [top]
+    while pending and looked < max_names:
+        path = pending.pop()
+        below: list[str] = []
+        try:
+            status = os.stat(path)
+            found.append(f"{path} {status.st_mtime_ns} {status.st_ino}")
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    if looked >= max_names or (is_counted and 1 < status.st_nlink <= len(below) + 2):
+                        break
+                    looked += 1
+                    if entry.is_dir(follow_symlinks=False):
+                        below.append(entry.path)
+        except OSError:
+            continue
+        if path == top:
+            is_counted = bool(below) and status.st_nlink == len(below) + 2
+        pending += below
+    text = "\0".join(sorted(found))
+    return f"{zlib.crc32(text.encode(errors='surrogateescape')):08x}"
 
 
 def is_settled(paths: UserPaths, env: Mapping[str, str], repository: Repository, *, now: int) -> bool:
