@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.errors import ConfigError
 from agent_tracker.files import replace_file
+from agent_tracker.rules import Rules, with_overrides
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,6 +31,7 @@ __all__ = [
     "write_value",
 ]
 
+RULES_TABLE = "rules"
 POLICIES = ("enforce", "warn", "off")
 VALIDATING = ("pre-commit", "commit-msg")
 HOOK_STYLES = ("auto", "files", "config")
@@ -163,12 +165,31 @@ def read_settings(
             places.append((repository.get(setting.git_key), f"git config {setting.git_key}"))
         places.append((stored.pop(setting.name, None), f"{paths.config_file}: {setting.name}"))
         values[setting.name] = _first(setting, places)
+    stored.pop(RULES_TABLE, None)
     if stored:
         key = next(iter(stored))
         raise ConfigError(f"{paths.config_file}: unknown key {key!r}", f"agent-tracker config unset {key}")
     path = values["databasePath"]
     chosen = os.path.join(paths.home, str(path.value)) if path.value else paths.default_database
     return values | {"databasePath": path._replace(value=os.path.normpath(chosen))}
+
+
+def read_rules(paths: UserPaths) -> tuple[Rules, int]:
+    """Return the rules by which standing follows from facts, and when the file was last changed (Unix nanoseconds).
+
+    They stand in the table `[rules]`. The time is 0 where there is no such file.
+
+    Raises:
+        ConfigError: The file cannot be parsed, or a rule is not allowed.
+    """
+    table = _read_file(paths.config_file).get(RULES_TABLE, {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"{paths.config_file}: {RULES_TABLE} is not a table", "agent-tracker rules")
+    try:
+        changed_ns = os.stat(paths.config_file).st_mtime_ns
+    except OSError:
+        changed_ns = 0
+    return with_overrides(table, f"{paths.config_file}: {RULES_TABLE}"), changed_ns
 
 
 def _first(setting: Setting, places: list[tuple[object, str]]) -> Value:

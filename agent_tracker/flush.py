@@ -15,14 +15,33 @@ from typing import TYPE_CHECKING, NamedTuple
 from agent_tracker import settled
 from agent_tracker.abandon import Losses, find_losses
 from agent_tracker.apply import Applied, apply
-from agent_tracker.config import read_settings
+from agent_tracker.config import read_rules, read_settings
 from agent_tracker.errors import SpoolError, StoreError
 from agent_tracker.files import read_text, replace_file
 from agent_tracker.gather import Arrived, Past, Sighted, gather
 from agent_tracker.git import find_root
+from agent_tracker.journal import (
+    ActivityFact,
+    BugFact,
+    ForgetFact,
+    GradeFact,
+    PulseFact,
+    RetroFact,
+    RulesFact,
+    SessionFact,
+    WithdrawalFact,
+)
+from agent_tracker.lapse import Lapsed, find_lapsed
 from agent_tracker.lines import squash_line
 from agent_tracker.locking import LockTimeoutError, locked
-from agent_tracker.observe import LOOK_AGAIN_S, Refs, look_at_branches, read_reflogs, remember_branches
+from agent_tracker.observe import (
+    LOOK_AGAIN_S,
+    Refs,
+    look_at_branches,
+    look_at_pushes,
+    read_reflogs,
+    remember_branches,
+)
 from agent_tracker.paths import RepositoryPaths, UserPaths
 from agent_tracker.records import (
     COUNTED,
@@ -40,6 +59,7 @@ from agent_tracker.records import (
 from agent_tracker.reflog import Left
 from agent_tracker.registry import read_agents, write_agents
 from agent_tracker.repository import Repository, worktrees
+from agent_tracker.rules import Timeline, format_values
 from agent_tracker.spool import Segment, append, ensure_directory, mark_applied, read_segment, seal, segments, set_aside
 from agent_tracker.store import Location, Store, locate
 from agent_tracker.tracing import Known
@@ -65,8 +85,23 @@ __all__ = [
 ROOT_TIMEOUT_S = 3.0
 KEEP_SEGMENTS_S = 7 * 24 * 3600
 NOTHING = Applied(0, 0, 0, 0, (), ())
-USER_KINDS = (AgentFact, StateFact)
-REPOSITORY_KINDS = (SeenCommit, SeenRewrite, SeenSquash, CreditFact)
+USER_KINDS = (AgentFact, StateFact, BugFact, WithdrawalFact, ForgetFact)
+REPOSITORY_KINDS = (
+    SeenCommit,
+    SeenRewrite,
+    SeenSquash,
+    CreditFact,
+    GradeFact,
+    BugFact,
+    WithdrawalFact,
+    RetroFact,
+    ActivityFact,
+    SessionFact,
+    PulseFact,
+    ForgetFact,
+)
+PLACED = (BugFact, RetroFact, ActivityFact, SessionFact)
+"""The facts that say in which project they were noted: that of the spool they lay in."""
 MAX_OTHERS = 2000
 
 
@@ -96,10 +131,11 @@ class FlushReport(NamedTuple):
 
 
 class _Spool(NamedTuple):
-    """One of the spools that take part, and the kinds of record it may hold."""
+    """One of the spools that take part, the kinds of record it may hold, and its project, empty for the user's own."""
 
     directory: str
     kinds: tuple[type, ...]
+    project: str
 
 
 class _Pending(NamedTuple):
@@ -122,6 +158,7 @@ class _Plan(NamedTuple):
     done: list[Segment]
     since: dict[bytes, int | None]
     refs: Refs | None
+    due: int
 
 
 def open_store(context: Context) -> tuple[Store, Location]:
@@ -150,10 +187,10 @@ def flush(repository: Repository | None, context: Context) -> FlushReport:
         GitError: Git cannot be run.
     """
     store, location = open_store(context)
-    spools = [_Spool(context.paths.spool_dir, USER_KINDS)]
+    spools = [_Spool(context.paths.spool_dir, USER_KINDS, "")]
     ensure_directory(context.paths.spool_dir)
     if repository and os.path.isdir(directory := RepositoryPaths(repository.common_dir).spool_dir):
-        spools.append(_Spool(directory, REPOSITORY_KINDS))
+        spools.append(_Spool(directory, REPOSITORY_KINDS, read_project(repository)[0]))
     else:
         repository = None
     with ExitStack() as stack:
@@ -165,14 +202,14 @@ def flush(repository: Repository | None, context: Context) -> FlushReport:
         applied = _apply(store, plan, context) if _is_needed(plan, store) else NOTHING
         for spool in spools:
             mark_applied(spool.directory)
-        if applied.registrations:
+        if applied.registrations or any(each.what != "level" for each in applied.milestones):
             with store.snapshot() as snapshot:
                 _write_registry(context, snapshot.agents() if snapshot else [])
         if repository:
             if plan.refs:
                 remember_branches(repository, plan.refs)
             _keep_squashes(repository, plan)
-            _remember(context, repository, store, before)
+            _remember(context, repository, store, before, plan.due)
     files = tuple(pending.rejected_file for pending in plan.pending if pending.rejected)
     rejected = sum(pending.rejected for pending in plan.pending)
     return FlushReport(applied, len(plan.pending), rejected, files, store.path, location.avoided)
@@ -251,11 +288,15 @@ def _plan(store: Store, spools: list[_Spool], repository: Repository | None, con
         pending = [_read(spool, segment) for spool, segment in waiting]
         sighted = [said for each in pending for said in each.sighted]
         missing = _missing_agents(snapshot, context)
+        rules = _changed_rules(snapshot, context)
         done = [segment for pair in found if pair not in waiting for segment in pair[1:]]
         if not repository:
-            return _Plan(pending, {}, gather("", "", sighted, Past(_known_marks(None))), missing, None, done, {}, None)
+            facts = gather("", "", sighted, Past(_known_marks(None)))
+            return _Plan(pending, {}, [*rules, *facts], missing, None, done, {}, None, 0)
         said, positions = read_reflogs(snapshot, repository, project_id, now_ns=context.now_ns)
         sighted += said
+        pushes, read = look_at_pushes(snapshot, repository, project_id, now_ns=context.now_ns)
+        lapsed = find_lapsed(snapshot, project_id, now_ns=context.now_ns) if snapshot else Lapsed([], 0)
         others = _others(snapshot, project_id)
         # A reset may have left commits to which nothing leads any more.
         refs = look_at_branches(
@@ -269,7 +310,21 @@ def _plan(store: Store, spools: list[_Spool], repository: Repository | None, con
         facts = gather(repository.common_dir, project_id, sighted, past)
     path = os.fsencode(repository.main_path)
     project = ProjectFact(project_id, path, root, context.now)
-    return _Plan(pending, positions, [*facts, *losses.facts], missing, project, done, losses.since, refs)
+    facts = [*rules, *facts, *pushes, *lapsed.facts, *losses.facts]
+    return _Plan(pending, positions | read, facts, missing, project, done, losses.since, refs, lapsed.due)
+
+
+def _changed_rules(snapshot: Snapshot | None, context: Context) -> list[RulesFact]:
+    """Return the rules of the configuration where the store has others: they hold from when the file was changed.
+
+    What a store begins with holds for all that comes into it.
+    """
+    rules, changed_ns = read_rules(context.paths)
+    timeline = snapshot.timeline() if snapshot else Timeline()
+    if rules == timeline.current:
+        return []
+    since_ns = max([changed_ns, *(at + 1 for at in timeline.boundaries)])
+    return [RulesFact(min(since_ns, context.now_ns), snapshot is None, format_values(rules))]
 
 
 def _missing_agents(snapshot: Snapshot | None, context: Context) -> list[AgentFact | StateFact]:
@@ -286,7 +341,8 @@ def _missing_agents(snapshot: Snapshot | None, context: Context) -> list[AgentFa
 def _read(spool: _Spool, segment: Segment) -> _Pending:
     """Return what a segment says; a record of a kind that may not be in this spool is set aside like a foreign line."""
     seen, rejected = read_segment(segment, spool.kinds)
-    sighted = [Sighted(said, segment.sealed_ns + index) for index, said in enumerate(seen)]
+    placed = (each._replace(project=spool.project) if isinstance(each, PLACED) else each for each in seen)
+    sighted = [Sighted(said, segment.sealed_ns + index) for index, said in enumerate(placed)]
     return _Pending(segment, sighted, len(rejected), set_aside(segment, rejected) if rejected else "")
 
 
@@ -396,13 +452,16 @@ def _delete(segment: Segment) -> None:
         return
 
 
-def _remember(context: Context, repository: Repository, store: Store, before: str) -> None:
-    """Leave the hint that all is flushed, unless something came in meanwhile or the hint cannot be written."""
+def _remember(context: Context, repository: Repository, store: Store, before: str, due: int) -> None:
+    """Leave the hint that all is flushed, unless something came in meanwhile or the hint cannot be written.
+
+    `due` is when something is to be looked at whatever comes in (Unix seconds), 0 where nothing is.
+    """
     after = settled.look(context.paths, context.env, repository, store.path)
     if _without_database(before) != _without_database(after):
         return
     try:
-        due = context.now + LOOK_AGAIN_S
+        due = min(due or context.now + LOOK_AGAIN_S, context.now + LOOK_AGAIN_S)
         replace_file(os.path.join(RepositoryPaths(repository.common_dir).spool_dir, settled.FILE), f"{due}\n{after}")
     except OSError:
         return

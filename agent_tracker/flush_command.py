@@ -142,6 +142,8 @@ def _print(reports: list[tuple[str, FlushReport]], *, as_json: bool, is_quiet: b
 
 
 def _warn(report: FlushReport) -> None:
+    from agent_tracker.announcing import milestone_lines  # noqa: PLC0415 -- not needed where nothing is to do
+
     if report.rejected:
         lines = "1 line" if report.rejected == 1 else f"{report.rejected} lines"
         print(
@@ -151,6 +153,8 @@ def _warn(report: FlushReport) -> None:
     counts: dict[tuple[str, str], int] = {}
     for identity in report.applied.unclaimed:
         counts[identity.who, identity.problem] = counts.get((identity.who, identity.problem), 0) + 1
+    for line in milestone_lines(report):
+        print(line, file=sys.stderr)
     for (who, problem), count in counts.items():
         commits = "1 commit stays" if count == 1 else f"{count} commits stay"
         print(f"warning: {commits} unclaimed: {escape(who)} {PROBLEMS[problem]}", file=sys.stderr)
@@ -166,6 +170,7 @@ def as_mapping(path: str, report: FlushReport) -> dict[str, object]:
         "rewrites": applied.rewrites,
         "registrations": applied.registrations,
         "corrections": applied.corrections,
+        "entries": applied.entries,
         "segments": report.segments,
         "rejected": report.rejected,
         "agents": [
@@ -182,6 +187,7 @@ def _summary(path: str, report: FlushReport) -> list[str]:
         _counted(applied.rewrites, "rewrite"),
         _counted(applied.registrations, "registration"),
         _counted(applied.corrections, "correction"),
+        _counted(applied.entries, "entry"),
     ]
     done = ", ".join(count for count in counts if count)
     if not done and not applied.gains:
@@ -198,4 +204,7 @@ def _summary(path: str, report: FlushReport) -> list[str]:
 
 
 def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}" if number else ""
+    if not number:
+        return ""
+    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    return f"{number} {noun if number == 1 else plural}"

@@ -101,7 +101,10 @@ def current_identity(
 
 
 def _validate(repository: Repository, paths: UserPaths, env: Mapping[str, str], now_ns: int) -> int:
-    identity, _ = current_identity(repository, read_agents(paths.registry), env, now_ns=now_ns)
+    agents = read_agents(paths.registry)
+    identity, _ = current_identity(repository, agents, env, now_ns=now_ns)
+    if not identity.problem:
+        identity = _halted(identity, agents)
     if not identity.problem:
         return 0
     policy = _policy(repository, paths, env)
@@ -109,9 +112,17 @@ def _validate(repository: Repository, paths: UserPaths, env: Mapping[str, str], 
         return 0
     message, command = explain(identity, env)
     is_refused = policy == "enforce" and identity.problem != "ambiguous"
-    verdict = "commit refused" if is_refused else "the commit stays unclaimed"
+    lenient = "the agent should not commit" if identity.problem == "halted" else "the commit stays unclaimed"
+    verdict = "commit refused" if is_refused else lenient
     _tell(f"agent-tracker: {verdict}: {message}\n  {command}")
     return REFUSED if is_refused else 0
+
+
+def _halted(identity: Identity, agents: list[Agent]) -> Identity:
+    """Return an identity with the problem that its agent is halted, if it is."""
+    halted = {agent.id for agent in agents if agent.standing.is_halted}
+    who = next((name for name, _ in identity.credits if name in halted), "")
+    return identity._replace(problem="halted", who=who) if who else identity
 
 
 def _policy(repository: Repository, paths: UserPaths, env: Mapping[str, str]) -> str:
@@ -188,12 +199,15 @@ def _during(git_dir: str, event: str) -> str:
 
 
 def _pre_push(repository: Repository, paths: UserPaths) -> None:
+    from agent_tracker.announcing import milestone_lines  # noqa: PLC0415 -- as above
     from agent_tracker.flush import Context, flush  # noqa: PLC0415 -- only a push opens the store
 
     _set_deadline(PUSH_DEADLINE_S)
     report = flush(repository, Context(paths, os.environ, time.time_ns(), timeout_s=1.0))
     if report.rejected:
         _tell(f"agent-tracker: {report.rejected} lines set aside in {escape(report.rejected_files[0])}")
+    for line in milestone_lines(report):
+        _tell(line)
 
 
 def _set_deadline(seconds: int) -> None:

@@ -4,9 +4,10 @@ Owns `ids/`, `names/`, `mixed/`, `clients/` (markers, for the shell), `agents` (
 in the user's state directory. Derived from the store, rewritten whole; never authoritative.
 
 A marker is a file named after an id, a name or a client. It is there while exactly one active agent is meant by that
-key: a hook that finds it need not read it. Its first line is the agent's id, its second the name. Where there is none
-(retired, ambiguous, unknown, a key that is no safe file name) Python decides. Names with a capital letter stand in
-`mixed`, apart from the others: a file system that folds case would find them by another spelling.
+key, and is not halted: a hook that finds it need not read it. Its first line is the agent's id, its second the name.
+Where there is none (retired, halted, ambiguous, unknown, a key that is no safe file name) Python decides. Names with a
+capital letter stand in `mixed`, apart from the others: a file system that folds case would find them by another
+spelling.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ def write_agents(registry: str, agents: Iterable[Agent]) -> None:
             meant.setdefault(marker, []).append(agent)
     replace_file(os.path.join(registry, "agents"), "".join(f"{_line(agent)}\n" for agent in listed))
     for kind in _KINDS:
-        wanted = {key: _text(found[0]) for (of, key), found in meant.items() if of == kind and len(found) == 1}
+        alone = {key: found[0] for (of, key), found in meant.items() if of == kind and len(found) == 1}
+        wanted = {key: _text(agent) for key, agent in alone.items() if not agent.standing.is_halted}
         _synchronise(os.path.join(registry, kind), wanted)
 
 
@@ -77,26 +79,28 @@ def _synchronise(directory: str, wanted: dict[str, str]) -> None:
 
 def _line(agent: Agent) -> str:
     transitions = " ".join(f"{at}:{int(on)}" for at, on in agent.transitions)
-    fields = (agent.id, agent.name, agent.model, agent.scope, agent.client, str(agent.created_at), transitions)
+    halted = "halted" if agent.standing.is_halted else ""
+    fields = (agent.id, agent.name, agent.model, agent.scope, agent.client, str(agent.created_at), transitions, halted)
     return "\t".join(map(escape, fields))
 
 
 def read_agents(registry: str) -> list[Agent]:
-    """Return the registered agents as the registry has them, with a new agent's standing.
+    """Return the registered agents as the registry has them, with a new agent's standing, or halted.
 
     Lines that are not ours are passed over.
     """
     agents = []
     for line in read_text(os.path.join(registry, "agents")).split("\n"):
         try:
-            agent_id, name, model, scope, client, created_at, changes = map(unescape, line.split("\t"))
+            agent_id, name, model, scope, client, created_at, changes, *more = map(unescape, line.split("\t"))
             pairs = (change.partition(":") for change in changes.split())
             transitions = tuple((int(at), on == "1") for at, _, on in pairs)
             at = int(created_at)
         except (ValueError, RecordError):
             continue
         active = transitions[-1][1] if transitions else True
-        agents.append(Agent(agent_id, name, model, scope, client, active, at, at, NEW_STANDING, transitions))
+        standing = NEW_STANDING._replace(skill_points=0) if "halted" in more else NEW_STANDING
+        agents.append(Agent(agent_id, name, model, scope, client, active, at, at, standing, transitions))
     return agents
 
 
