@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.errors import GitError
 from agent_tracker.git import CommitObject, changed_lines, list_commits, read_commits
+from agent_tracker.instructions import setup_marks
 from agent_tracker.records import (
     AgentFact,
     CommitFact,
@@ -102,7 +103,10 @@ def gather(common_dir: str, project: str, sighted: Iterable[Sighted], past: Past
         makings.setdefault(new, _Making(operation, None, recorded_ns))
         makings.setdefault(old, _Making("earlier", None, recorded_ns))
     stored = {oid: past.marks(oid) for oid in makings}
-    objects = read_commits(common_dir, (oid for oid, marks in stored.items() if marks is None))
+    unstored = [oid for oid, marks in stored.items() if marks is None]
+    # Few of those that arrived are stored: their trees are read then.
+    arrived = {oid for oid in unstored if makings[oid].operation == "arrived"}
+    objects = read_commits(common_dir, unstored, setups_of=set(unstored) - arrived)
     present = {oid for oid in makings if stored[oid] is not None or oid in objects}
     operations = {oid: making.operation for oid, making in makings.items()}
     bases = {left.base for left in said.lefts if left.is_rebase and left.followers is not None}
@@ -111,13 +115,17 @@ def gather(common_dir: str, project: str, sighted: Iterable[Sighted], past: Past
     traced = _traced(common_dir, said, objects, past, rewrites) if objects else []
     sources = dict.fromkeys(fact.old for fact in traced if fact.old not in makings)
     missing = [oid for oid in sources if past.marks(oid) is None]
-    objects |= read_commits(common_dir, missing)
-    makings |= {oid: _Making("earlier", None, traced[0].recorded_ns) for oid in missing if oid in objects}
     made = {fact.new for fact in traced}
     # Somebody else's commit counts for what was made of it here.
-    for fact in (*rewrites, *traced):
-        if fact.old in makings and makings[fact.old].operation == "arrived" and fact.old not in made:
-            makings[fact.old] = makings[fact.old]._replace(operation="earlier")
+    borrowed = {fact.old for fact in (*rewrites, *traced)} - made
+    late = [*missing, *(arrived & (made | borrowed))]
+    objects |= read_commits(common_dir, late, setups_of=late)
+    makings |= {oid: _Making("earlier", None, traced[0].recorded_ns) for oid in missing if oid in objects}
+    makings |= {
+        oid: making._replace(operation="earlier")
+        for oid, making in makings.items()
+        if making.operation == "arrived" and oid in borrowed
+    }
     for oid, making in makings.items():
         if making.operation != "arrived" or oid in made:
             said.facts += _commit_facts(oid, making, stored.get(oid), objects.get(oid), project)
@@ -160,6 +168,8 @@ class _Sayings:
                 self.makings.setdefault(said.oid, _Making("arrived", None, recorded_ns))
             case Entry():
                 self._take_entry(said, recorded_ns)
+            case _:
+                self.facts.append(said)
 
     def _take_entry(self, entry: Entry, recorded_ns: int) -> None:
         """Add what an entry says: how a commit came to be, which a hook cannot know, and what it amended.
@@ -262,7 +272,8 @@ def _seen_marks(seen: SeenCommit) -> Marks:
 
 def _object_marks(found: CommitObject) -> Marks:
     people = (("author", _clean(found.author)), ("committer", _clean(found.committer)))
-    return (*people, *(("trailer", line) for line in _identity_trailers(found.message)))
+    trailers = (("trailer", line) for line in _identity_trailers(found.message))
+    return (*people, *trailers, *setup_marks(found.setup))
 
 
 def _identity_trailers(message: str) -> list[str]:

@@ -11,9 +11,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from agent_tracker.errors import GitError
+from agent_tracker.files import read_bytes
+from agent_tracker.trees import MAX_TREE_BYTES, find_setups
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
+
+    from agent_tracker.instructions import Files
 
 __all__ = [
     "CommitObject",
@@ -32,10 +36,16 @@ __all__ = [
 
 BATCH = 200
 """Requests written before their answers are read: 200 oids fit in the smallest pipe buffer (16 KiB)."""
+CHUNK_BYTES = 1 << 20
+"""What is read at once of an object that is not wanted."""
+OID_DIGITS = (40, 64)
 
 
 class CommitObject(NamedTuple):
-    """What a commit object says. Times are Unix seconds; `author` and `committer` are `Name <mail>`."""
+    """What a commit object says. Times are Unix seconds; `author` and `committer` are `Name <mail>`.
+
+    `setup` are the instruction files in its `tree`, None where nobody looked or the tree could not be read.
+    """
 
     parents: tuple[bytes, ...]
     author: str
@@ -43,12 +53,16 @@ class CommitObject(NamedTuple):
     authored_at: int
     committed_at: int
     message: str
+    tree: bytes = b""
+    setup: Files | None = None
 
 
 def clean_environment() -> dict[str, str]:
     """Return this process's environment without what a hook's git has set, and without network or prompts."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    return env | {"GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    # Before 2.45 git knows no other way to be kept from fetching what a partial clone lacks than to allow no protocol.
+    env |= {"GIT_ALLOW_PROTOCOL": "", "GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0"}
+    return env | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
 
 
 def run(argv: Sequence[str], *, cwd: str, stdin: bytes = b"", timeout_s: float = 60) -> bytes:
@@ -233,24 +247,38 @@ def _answer(argv: list[str], stdin: bytes) -> bytes:
     return out
 
 
-def read_commits(common_dir: str, oids: Iterable[bytes]) -> dict[bytes, CommitObject]:
+def read_commits(
+    common_dir: str, oids: Iterable[bytes], *, setups_of: Container[bytes] = ()
+) -> dict[bytes, CommitObject]:
     """Return the commit objects of `oids`; those that git no longer has are left out.
 
     One `git cat-file --batch` for all, started without the subprocess module where the platform allows.
+
+    Args:
+        common_dir: The repository.
+        oids: The commits.
+        setups_of: Those of them whose trees are looked through for instruction files.
     """
     wanted = list(dict.fromkeys(oids))
     if not wanted:
         return {}
-    found = {}
     with _Process(["git", f"--git-dir={common_dir}", "cat-file", "--batch"]) as batch:
-        for start in range(0, len(wanted), BATCH):
-            chunk = wanted[start : start + BATCH]
-            batch.request(b"".join(b"%s\n" % oid.hex().encode() for oid in chunk))
-            for oid in chunk:
-                kind, body = batch.answer()
-                if kind == b"commit":
-                    found[oid] = _parse_commit(body)
+        bodies = batch.objects(wanted, b"commit")
+        found = {oid: _parse_commit(body) for oid, body in bodies if body is not None}
+        trees = {oid: commit.tree for oid, commit in found.items() if len(commit.tree) == len(oid) and oid in setups_of}
+        if trees and _has_its_trees(common_dir):
+            setups = find_setups(trees.values(), lambda asked: batch.objects(asked, b"tree", MAX_TREE_BYTES))
+            found |= {oid: found[oid]._replace(setup=setups.get(tree)) for oid, tree in trees.items()}
     return found
+
+
+def _has_its_trees(common_dir: str) -> bool:
+    """Tell whether this is no clone without trees: in one, git goes through all it has for the first that is missing.
+
+    Source: git-rev-list(1), --filter.
+    """
+    text = read_bytes(os.path.join(common_dir, "config")).lower()
+    return b"promisor" not in text or not any(kind in text for kind in (b"tree:", b"sparse:", b"object:", b"combine:"))
 
 
 class _Process:
@@ -298,16 +326,42 @@ class _Process:
         self._close()
         return self._answers.read()
 
-    def answer(self) -> tuple[bytes, bytes]:
-        """Return the type and the body of the next object that `cat-file --batch` answers with."""
+    def objects(
+        self, oids: Sequence[bytes], kind: bytes, limit: int | None = None
+    ) -> Iterator[tuple[bytes, bytes | None]]:
+        """Yield (oid, body) as `cat-file --batch` answers; no body where it is missing, of another kind or too large.
+
+        Raises:
+            GitError: Git ended early.
+        """
+        for start in range(0, len(oids), BATCH):
+            chunk = oids[start : start + BATCH]
+            self.request(b"".join(b"%s\n" % oid.hex().encode() for oid in chunk))
+            for oid in chunk:
+                found, body = self._object(limit)
+                yield oid, body if found == kind else None
+
+    def _object(self, limit: int | None) -> tuple[bytes, bytes | None]:
+        """Return the type and the body of the next object."""
         header = self._answers.readline().split()
         if len(header) < 2:  # noqa: PLR2004 -- oid and type, or oid and "missing"
             raise GitError("git cat-file ended early", "git fsck")
         if len(header) == 2:  # noqa: PLR2004 -- "<oid> missing"
-            return header[1], b""
-        body = self._answers.read(int(header[2]))
-        self._answers.read(1)
+            return header[1], None
+        size = int(header[2])
+        body = None
+        if limit is None or size <= limit:
+            body = self._answers.read(size)
+            size -= len(body)
+        self._skip(size + 1)
         return header[1], body
+
+    def _skip(self, size: int) -> None:
+        while size:
+            skipped = len(self._answers.read(min(size, CHUNK_BYTES)))
+            if not skipped:
+                raise GitError("git cat-file ended early", "git fsck")
+            size -= skipped
 
 
 def _spawn(argv: list[str], stdin: int, stdout: int) -> int:
@@ -328,6 +382,7 @@ def _parse_commit(body: bytes) -> CommitObject:
     head, _, message = body.partition(b"\n\n")
     parents, people = [], {b"author": (b"", 0), b"committer": (b"", 0)}
     encoding = "utf-8"
+    tree = head.partition(b"\n")[0].removeprefix(b"tree ")
     for line in head.split(b"\n"):
         name, _, value = line.partition(b" ")
         if name == b"parent":
@@ -343,7 +398,17 @@ def _parse_commit(body: bytes) -> CommitObject:
         people[b"author"][1],
         people[b"committer"][1],
         _decode(message, encoding),
+        _parse_oid(tree),
     )
+
+
+def _parse_oid(digits: bytes) -> bytes:
+    """Return an oid, empty where this is none."""
+    is_oid = len(digits) in OID_DIGITS and digits.isalnum()
+    try:
+        return bytes.fromhex(digits.decode("ascii")) if is_oid else b""
+    except ValueError:
+        return b""
 
 
 def _parse_person(value: bytes) -> tuple[bytes, int]:

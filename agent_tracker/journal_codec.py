@@ -41,6 +41,7 @@ __all__ = [
     "bounded",
     "fields_of",
     "from_fields",
+    "is_about_commit",
     "key_of",
     "kind_of",
     "pack",
@@ -52,6 +53,7 @@ VERSION = 1
 MAX_PATH = 4096
 ID_DIGITS = 12
 MAX_NAME_BYTES = 120
+_NAMED = 0x80
 MAX_NS = (1 << 63) - 1
 _OID_BYTES = (20, 32)
 _LONG = 0xFF
@@ -234,8 +236,15 @@ def _check(fact: JournalFact) -> None:
 
 def subject_of(oid: bytes, name: str) -> bytes:
     """Return the part of a key that says what a fact is about: a commit, or else a session or an agent."""
-    about = oid or b"\0" + bounded(name)
-    return bytes([len(about)]) + about
+    if oid:
+        return bytes([len(oid)]) + oid
+    data = bounded(name)
+    return bytes([_NAMED + len(data)]) + data
+
+
+def is_about_commit(subject: bytes) -> bool:
+    """Tell whether a `subject_of` is a commit."""
+    return subject[0] < _NAMED
 
 
 def bounded(name: str) -> bytes:

@@ -57,6 +57,7 @@ __all__ = [
     "facts",
     "facts_about",
     "graded",
+    "graded_commits",
     "graded_subjects",
     "ledger",
     "ledgers",
@@ -165,6 +166,13 @@ def graded_subjects(snapshot: Snapshot) -> Iterator[tuple[bytes, Graded]]:
     """Yield every graded piece of work and the grades in force for it."""
     for key, value in snapshot.table("communication").items(b"s"):
         yield key[1:], _unpack_graded(value)
+
+
+def graded_commits(snapshot: Snapshot) -> Iterator[tuple[bytes, Graded]]:
+    """Yield every graded commit's oid and the grades in force for it."""
+    for subject, each in graded_subjects(snapshot):
+        if journal_codec.is_about_commit(subject):
+            yield subject[1:], each
 
 
 def _unpack_graded(value: bytes) -> Graded:
