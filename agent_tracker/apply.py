@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from agent_tracker import journal_codec, packing
 from agent_tracker.books import Books, Gain, Milestone
 from agent_tracker.credit import Node, initial_status, replay
-from agent_tracker.derivation import rederive
 from agent_tracker.journal import JournalFact
 from agent_tracker.journal_apply import JournalApplication
 from agent_tracker.records import (
@@ -119,6 +118,8 @@ class _Application:
         self._journal.close_sessions()
         gains, milestones = self._books.close()
         if self._books.is_incomplete:
+            from agent_tracker.derivation import rederive  # noqa: PLC0415 -- rarely needed, and a push waits for imports
+
             rederive(self._writer, self._now)
         return Applied(
             commits,
@@ -198,7 +199,8 @@ class _Application:
         touched.update(self._touched_before(fresh))
         project_numbers = {fact.id: number for number, fact in self._writer.numbered_projects().items()}
         epoch = self._roster.epoch
-        counted: dict[tuple[int, Credits], list[tuple[int, int]]] = {}
+        # By the identity's place in memory, which `_owns` keeps alive: hashing credits takes long.
+        counted: dict[tuple[int, int], tuple[int, Credits, list[tuple[int, int]]]] = {}
         rows = []
         for oid, project, operation, fact_marks, committed_at, recorded_at, subject in fresh:
             marks = self._interned(fact_marks)
@@ -212,12 +214,16 @@ class _Application:
                 (oid, project_numbers[project], operation, marks, committed_at, recorded_at, text, status, shares)
             )
             if status == COUNTED:
-                counted.setdefault((project_numbers[project], identity.credits), []).append((committed_at, at))
+                number = project_numbers[project]
+                group = counted.get((number, id(identity)))
+                if group is None:
+                    group = counted[number, id(identity)] = (number, identity.credits, [])
+                group[2].append((committed_at, at))
             if identity.problem and oid not in touched:
                 self._unclaimed.append(identity)
         self._writer.put_new_commits(rows)
-        for (number, credits), made in counted.items():
-            self._books.count(number, credits, made)
+        for group in counted.values():
+            self._books.count(*group)
         return sum(1 for fact in fresh if fact.operation not in {"gone", "arrived"})
 
     def _interned(self, marks: Marks) -> int:

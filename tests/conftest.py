@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
+from agent_tracker.config import MAX_SIZE_BYTES
+from agent_tracker.errors import AgentTrackerError
 from agent_tracker.registration import VARIABLES
+from agent_tracker.store import Store, classify
+from agent_tracker.verify import verify
 from gitrepo import GitRepo
 
 if TYPE_CHECKING:
@@ -39,6 +44,32 @@ def sealed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     )
     yield home
     assert not (home / ".agent-tracker-escaped").exists()
+
+
+@pytest.fixture(autouse=True)
+def verified(request: pytest.FixtureRequest, sealed: Path) -> Iterator[None]:
+    """After the test, find every standing in every store that it left equal to the fold over all facts.
+
+    A test that damages a store, or leaves one that another program would have to read, says so: `damages`.
+    """
+    places = [sealed]
+    if "tmp_path" in request.fixturenames:
+        places.append(request.getfixturevalue("tmp_path"))
+    yield
+    if not request.node.get_closest_marker("damages"):
+        for database in _stores(places):
+            with Store(str(database), MAX_SIZE_BYTES).snapshot() as snapshot:
+                assert snapshot is not None
+                assert verify(snapshot).problems == (), database
+
+
+def _stores(places: list[Path]) -> Iterator[Path]:
+    """Yield the LMDB databases of ours in these directories."""
+    for place in places:
+        for path in place.rglob("*.lmdb"):
+            with suppress(AgentTrackerError):
+                if path.is_file() and classify(str(path)).kind == "lmdb":
+                    yield path
 
 
 @pytest.fixture

@@ -144,6 +144,7 @@ def test_a_foreign_file_is_left_alone(tmp_path: Path, content: bytes) -> None:
     assert {name for name in listed(tmp_path) if not name.endswith(".write")} == {"store.lmdb"}
 
 
+@pytest.mark.damages
 @pytest.mark.parametrize("table", [None, "schema", "other"], ids=["no-tables", "a-table-of-our-name", "tables"])
 def test_another_program_s_database_is_left_alone(tmp_path: Path, table: str | None) -> None:
     """It is LMDB and it is not ours: an error, and not a byte changes."""
@@ -157,6 +158,7 @@ def test_another_program_s_database_is_left_alone(tmp_path: Path, table: str | N
     untouched(path, lambda: apply_all(store, [project_fact()]))
 
 
+@pytest.mark.damages
 def test_a_newer_layout_is_left_alone(store: Store) -> None:
     """A newer program wrote it: this one does not."""
     with store.writer(timeout_s=1) as writer:
@@ -167,6 +169,7 @@ def test_a_newer_layout_is_left_alone(store: Store) -> None:
     untouched(Path(store.path), lambda: apply_all(store, [commit_fact("two")]))
 
 
+@pytest.mark.damages
 @pytest.mark.parametrize("kept", [100, 4096])
 def test_a_file_cut_off_is_an_error(store: Store, kept: int) -> None:
     """The header says LMDB, the rest is missing: it is not taken for a new database."""
@@ -247,6 +250,7 @@ with Store(sys.argv[1], SIZE_BYTES).snapshot() as snapshot:
 """
 
 
+@pytest.mark.damages
 def test_a_snapshot_sees_nothing_of_an_open_transaction(store: Store) -> None:
     """Another process reads at once and sees what was there before; afterwards it sees the rest."""
     with store.writer(timeout_s=1) as writer:
@@ -336,6 +340,7 @@ def flip(store: Store, found: bytes) -> None:
     Path(store.path).write_bytes(data.replace(found, bytes([found[0] ^ 1]) + found[1:]))
 
 
+@pytest.mark.damages
 def test_a_changed_byte_in_a_value_is_found_and_located(store: Store) -> None:
     """The checksum of a commit does not match: an error that names the table."""
     flip(store, b"subject of one")
@@ -344,6 +349,7 @@ def test_a_changed_byte_in_a_value_is_found_and_located(store: Store) -> None:
     assert "damaged record in commits" in problems(store)[0]
 
 
+@pytest.mark.damages
 def test_a_changed_byte_in_a_key_is_found(store: Store) -> None:
     """The checksum covers the key: a value under another key is not believed."""
     with store.writer(timeout_s=1) as writer:

@@ -94,6 +94,7 @@ def test_a_time_out_of_range_is_clamped(at: int, clamped: int) -> None:
 # -- checksums
 
 
+@pytest.mark.damages
 @pytest.mark.parametrize("table", ["commits", "commits.oid", "agents", "projects", "marks", "events"])
 def test_a_damaged_value_is_an_error_that_names_its_table(store: Store, table: str) -> None:
     """Whichever bit of it changed."""
@@ -109,6 +110,7 @@ def test_a_damaged_value_is_an_error_that_names_its_table(store: Store, table: s
             reading(store, lambda snapshot: snapshot.table(table).get(key))
 
 
+@pytest.mark.damages
 @pytest.mark.parametrize("value", [b"", b"\0", b"\0\0\0\0", b"abcdefgh"], ids=repr)
 def test_a_value_without_a_checksum_is_damaged(store: Store, value: bytes) -> None:
     """Too short to have one, or foreign."""
@@ -117,6 +119,7 @@ def test_a_value_without_a_checksum_is_damaged(store: Store, value: bytes) -> No
         reading(store, lambda snapshot: snapshot.agent(CODER.id))
 
 
+@pytest.mark.damages
 def test_a_value_in_another_table_is_damaged(store: Store) -> None:
     """The checksum covers the table, too."""
     with store.snapshot() as snapshot:
@@ -128,6 +131,7 @@ def test_a_value_in_another_table_is_damaged(store: Store) -> None:
         reading(store, lambda snapshot: snapshot.projects())
 
 
+@pytest.mark.damages
 @pytest.mark.parametrize(
     ("table", "key", "message"),
     [

@@ -220,6 +220,7 @@ def checksum_wrong(table: str) -> Callable[[Writer], None]:
     return act
 
 
+@pytest.mark.damages
 @pytest.mark.parametrize(
     ("tamper", "word"),
     [
@@ -261,6 +262,7 @@ def test_tampering_is_found(store: Store, tamper: Callable[[Writer], None], word
     assert all("\n" not in line for line in found)
 
 
+@pytest.mark.damages
 def test_a_damaged_version_is_found_on_opening(store: Store) -> None:
     """Without it nothing is known of the layout."""
     with store.writer(timeout_s=1) as writer:
@@ -269,6 +271,7 @@ def test_a_damaged_version_is_found_on_opening(store: Store) -> None:
         problems(store)
 
 
+@pytest.mark.damages
 def test_at_most_a_hundred_problems_are_listed(tmp_path: Path) -> None:
     """A store gone wrong altogether does not flood the terminal."""
     store = store_at(tmp_path)
@@ -280,6 +283,7 @@ def test_at_most_a_hundred_problems_are_listed(tmp_path: Path) -> None:
     assert (len(found), found[-1]) == (101, "... and more")
 
 
+@pytest.mark.damages
 def test_verify_changes_nothing(store: Store) -> None:
     """Checking twice finds the same, and what is wrong stays wrong."""
     with store.writer(timeout_s=1) as writer:
