@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent_tracker.flush import Context, FlushReport
 
-__all__ = ["complain", "log_bug", "run", "run_all", "run_here"]
+__all__ = ["complain", "log_bug", "run", "run_all", "run_here", "warn"]
 
 OPTIONS = frozenset({"--json", "--all", "--quiet", "-q"})
 JSON_VERSION = 1
@@ -129,7 +129,7 @@ def _print_nothing(*, as_json: bool, is_quiet: bool) -> None:
 
 def _print(reports: list[tuple[str, FlushReport]], *, as_json: bool, is_quiet: bool) -> None:
     for _, report in reports:
-        _warn(report)
+        warn(report)
     if as_json:
         import json  # noqa: PLC0415 -- 6 ms, for this option alone
 
@@ -141,7 +141,8 @@ def _print(reports: list[tuple[str, FlushReport]], *, as_json: bool, is_quiet: b
     print("\n".join(lines) if lines else "Nothing to flush.")
 
 
-def _warn(report: FlushReport) -> None:
+def warn(report: FlushReport) -> None:
+    """Print what a flush has to announce to stderr: lines set aside, levels and halts, commits that stay unclaimed."""
     from agent_tracker.announcing import milestone_lines  # noqa: PLC0415 -- not needed where nothing is to do
 
     if report.rejected:

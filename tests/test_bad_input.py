@@ -294,7 +294,7 @@ def test_a_closed_pipe_is_no_error(repo: GitRepo) -> None:
 
 
 @pytest.mark.parametrize("kept", [0.9, 0.5, 0.1])
-@pytest.mark.parametrize("argv", [("log",), ("flush",), ("agents",), ("verify",)], ids=lambda argv: argv[0])
+@pytest.mark.parametrize("argv", [("flush",), ("verify",)], ids=lambda argv: argv[0])
 def test_a_truncated_database_is_an_error_and_no_signal(
     repo: GitRepo, home: Path, kept: float, argv: tuple[str, ...]
 ) -> None:

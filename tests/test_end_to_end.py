@@ -558,7 +558,7 @@ def test_a_push_takes_up_what_a_failed_flush_sealed(work: GitRepo, home: Path) -
     assert work.json("status", "--no-flush")["status"]["waiting_bytes"] > 0
     work.git("push", "--quiet", "origin", "main")
     assert work.credited() == {"a: work": agent}
-    assert work.json("status")["status"]["waiting_bytes"] == 0
+    assert work.json("status", "--no-flush")["status"]["waiting_bytes"] == 0
 
 
 def test_use_is_said_where_only_python_can_write_the_line(work: GitRepo) -> None:

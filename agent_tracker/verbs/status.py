@@ -1,6 +1,6 @@
 """The status of one repository: hooks, spool, who would commit now, that agent's standing.
 
-Owns collecting it, from a store that may be missing or damaged. Never prints and never changes anything.
+Owns collecting it, from a moment's store, which may be missing. Never prints and never changes anything.
 """
 
 from __future__ import annotations
@@ -8,20 +8,22 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_tracker.config import read_settings
-from agent_tracker.configuring import repository_values
+from agent_tracker.config import Value, find_setting, read_settings
 from agent_tracker.errors import HistoryError, StoreError
-from agent_tracker.flush import Context, find_project, known_agents, open_store
+from agent_tracker.flush import Context, find_project, open_store
+from agent_tracker.git import config_get
 from agent_tracker.history import pending_changes
 from agent_tracker.hook import current_identity
 from agent_tracker.installation.install import missing_hooks
 from agent_tracker.paths import RepositoryPaths
 from agent_tracker.records import COUNTED, Agent
 from agent_tracker.spool import PENDING, SPOOL, segments
+from agent_tracker.verbs.reading import agents_of
 
 if TYPE_CHECKING:
     from agent_tracker.registration import Identity
     from agent_tracker.repository import Repository
+    from agent_tracker.tables import Snapshot
 
 __all__ = ["Status", "status"]
 
@@ -49,17 +51,22 @@ class Status(NamedTuple):
     trouble: str
 
 
-def status(repository: Repository, context: Context) -> Status:
+def status(repository: Repository, context: Context, snapshot: Snapshot | None) -> Status:
     """Collect the status of a repository.
+
+    Args:
+        repository: The worktree.
+        context: Paths, environment, time.
+        snapshot: The store, as `reading.read` hands it over; whoever reads it knows of any trouble with it.
 
     Raises:
         ConfigError: The configuration is not valid.
     """
-    policy = read_settings(context.paths, context.env, repository=repository_values(repository))["policy"]
-    agents = known_agents(context)
+    policy = _policy(repository, context)
+    agents = agents_of(snapshot, context)
     identity, _ = current_identity(repository, agents, context.env, now_ns=context.now_ns)
     spool_dir = RepositoryPaths(repository.common_dir).spool_dir
-    commits, database, trouble = _count(repository, context)
+    database = _database(context)
     return Status(
         project_path=repository.main_path,
         missing_hooks=missing_hooks(repository),
@@ -69,26 +76,35 @@ def status(repository: Repository, context: Context) -> Status:
         agent=next((agent for agent in agents if agent.id == identity.credits[0][0]), None),
         waiting_bytes=_waiting(spool_dir),
         segments=len(segments(spool_dir)),
-        commits=commits,
+        commits=_count(repository, snapshot),
         agents=len(agents),
         pending_changes=_pending(repository),
         database=database,
         database_bytes=_size(database),
-        trouble=trouble,
+        trouble="",
     )
 
 
-def _count(repository: Repository, context: Context) -> tuple[int, str, str]:
+def _policy(repository: Repository, context: Context) -> Value:
+    # Git is asked for this one alone: each setting is a process of its own.
+    key = find_setting("policy").git_key
+    value = config_get(key, cwd=repository.common_dir)
+    return read_settings(context.paths, context.env, repository={key: value} if value else {})["policy"]
+
+
+def _count(repository: Repository, snapshot: Snapshot | None) -> int:
+    project = find_project(repository)
+    if snapshot is None or not project:
+        return 0
+    return sum(1 for commit in snapshot.commits(snapshot.joined_projects(project)) if commit.status == COUNTED)
+
+
+def _database(context: Context) -> str:
     try:
-        store, location = open_store(context)
-        project = find_project(repository)
-        with store.snapshot() as snapshot:
-            if snapshot is None or not project:
-                return 0, location.path, ""
-            commits = snapshot.commits(snapshot.joined_projects(project))
-            return sum(1 for commit in commits if commit.status == COUNTED), location.path, ""
-    except StoreError as error:
-        return 0, "", error.message
+        _, location = open_store(context)
+    except StoreError:
+        return ""
+    return location.path
 
 
 def _waiting(spool_dir: str) -> int:
@@ -99,7 +115,7 @@ def _waiting(spool_dir: str) -> int:
 
 def _pending(repository: Repository) -> int | None:
     try:
-        return pending_changes(repository.git_dir)
+        return pending_changes(repository.git_dir, repository.work_tree)
     except HistoryError:
         return None
 

@@ -1,0 +1,89 @@
+"""What the commands have in common: options, where they are run, what they ask and what they say on stderr.
+
+Owns those alone; each group of commands is a module of its own, and `app` puts them together.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from agent_tracker.errors import GitError, UsageError
+from agent_tracker.escaping import escape
+from agent_tracker.flush import Context
+from agent_tracker.flush_command import warn as announce
+from agent_tracker.paths import user_paths
+from agent_tracker.repository import Repository, find_repository
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agent_tracker.verbs.reading import Reading
+
+__all__ = ["Json", "NoFlush", "announce", "asked", "context_here", "repository_here", "repository_if_any", "told"]
+
+T = TypeVar("T")
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+NoFlush = Annotated[bool, typer.Option("--no-flush", help="Read the database as it is.")]
+
+
+def context_here() -> Context:
+    """Return what every verb is given, as this process has it."""
+    return Context(user_paths(os.environ), os.environ, time.time_ns())
+
+
+def repository_here(path: Path | None = None) -> Repository:
+    """Return the repository of the working directory, or of a path.
+
+    Raises:
+        GitError: There is none, or it is bare.
+    """
+    if path is None:
+        return find_repository(os.getcwd(), os.environ)
+    return find_repository(str(path), {})
+
+
+def repository_if_any() -> Repository | None:
+    """Return the repository of the working directory, None outside of any, for commands that make sense there too."""
+    try:
+        return repository_here()
+    except GitError:
+        return None
+
+
+def asked(value: str | None, option: str, question: str, hint: str) -> str:
+    """Return an option's value, asking for it at a terminal.
+
+    Raises:
+        UsageError: It is missing, and there is no terminal.
+    """
+    if value is not None:
+        return value
+    if not sys.stdin.isatty():
+        raise UsageError(f"missing {option}", hint)
+    return str(typer.prompt(question))
+
+
+def told(reading: Reading[T], *, is_something: bool = True) -> T:
+    """Return what was read, having said on stderr what the flush had to say and what may be missing.
+
+    Args:
+        reading: What `reading.read` returned.
+        is_something: There is something to show. A store that cannot be read is an error where there is not.
+
+    Raises:
+        AgentTrackerError: Why the store cannot be read.
+    """
+    if reading.report:
+        announce(reading.report)
+    if reading.error and reading.is_salvaged and not is_something:
+        raise reading.error
+    if reading.error:
+        print(f"warning: {escape(reading.error.message)}", file=sys.stderr)
+        if reading.error.hint:
+            print(f"hint: {escape(reading.error.hint)}", file=sys.stderr)
+    return reading.value

@@ -1,0 +1,97 @@
+"""The status, the log, and the check of the records.
+
+Owns those commands' options. Never holds logic of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent_tracker.cli.base import Json, NoFlush, context_here, repository_here, repository_if_any, told
+from agent_tracker.flush import find_project
+from agent_tracker.verbs.reading import agents_of, read
+
+if TYPE_CHECKING:
+    from agent_tracker.tables import Snapshot
+    from agent_tracker.verbs.status import Status
+    from agent_tracker.verify import VerifyReport
+    from agent_tracker.views.log import LogEntry
+
+__all__ = ["log", "status", "verify"]
+
+TERMINAL_ROWS = 50
+"""How many commits `log` shows on a terminal unless it is told: a pipe gets all."""
+
+
+def status(*, as_json: Json = False, no_flush: NoFlush = False) -> None:
+    """Show this repository: hooks, spool, who commits, and that agent's standing."""
+    from agent_tracker.rendering import text as render  # noqa: PLC0415 -- its imports are for what is shown alone
+    from agent_tracker.verbs import status as verb  # noqa: PLC0415 -- its imports are this command's alone
+
+    repository, context = repository_here(), context_here()
+
+    def collected(snapshot: Snapshot | None) -> Status:
+        return verb.status(repository, context, snapshot)
+
+    reading = read(context, repository, collected, is_fresh=not no_flush)
+    found = told(reading)._replace(trouble=reading.error.message if reading.error else "")
+    if as_json:
+        render.show_json("status", render.status_json(found))
+    else:
+        render.show(*render.status_lines(found))
+
+
+def log(
+    *,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many commits.")] = None,
+    agent: Annotated[str | None, typer.Option(help="Only this agent's.")] = None,
+    everywhere: Annotated[bool, typer.Option("--all", help="Of all projects.")] = False,
+    as_json: Json = False,
+    no_flush: NoFlush = False,
+) -> None:
+    """List commits with their agent and what they earned, newest first."""
+    from agent_tracker.registration import Roster  # noqa: PLC0415
+    from agent_tracker.rendering import text as render  # noqa: PLC0415
+    from agent_tracker.views.log import log as view  # noqa: PLC0415
+
+    context = context_here()
+    repository = repository_if_any() if everywhere else repository_here()
+    is_for_eyes = not as_json and sys.stdout.isatty()
+    shown = limit or (TERMINAL_ROWS if is_for_eyes else None)
+
+    def listed(snapshot: Snapshot | None) -> list[LogEntry]:
+        agent_id = Roster(agents_of(snapshot, context)).one(agent).id if agent else None
+        project = find_project(repository) if repository and not everywhere else None
+        return view(snapshot, project=project, limit=shown, agent=agent_id) if snapshot else []
+
+    reading = read(context, repository, listed, is_fresh=not no_flush)
+    entries = told(reading, is_something=bool(reading.value))
+    if as_json:
+        render.show_json("commits", render.log_json(entries))
+    elif entries:
+        more = [f"The newest {shown}; for more: -n NUMBER"] if len(entries) == shown and not limit else []
+        render.show(render.log_table(entries, with_project=everywhere), *more)
+    else:
+        render.show("No commits recorded here yet: commit, and see: agent-tracker status")
+
+
+def verify(*, as_json: Json = False, no_flush: NoFlush = False) -> None:
+    """Check every record, and all standings against the facts they follow from."""
+    from agent_tracker.rendering import text as render  # noqa: PLC0415
+    from agent_tracker.verify import VerifyReport  # noqa: PLC0415
+    from agent_tracker.verify import verify as check  # noqa: PLC0415
+
+    def checked(snapshot: Snapshot | None) -> VerifyReport:
+        return check(snapshot) if snapshot else VerifyReport(0, 0, 0, ())
+
+    # What was salvaged proves nothing of the store.
+    reading = read(context_here(), repository_if_any(), checked, is_fresh=not no_flush)
+    report = told(reading, is_something=False)
+    if as_json:
+        render.show_json("verify", {**report._asdict(), "clean": not report.problems})
+    else:
+        render.show(*render.verify_lines(report))
+    raise typer.Exit(1 if report.problems else 0)

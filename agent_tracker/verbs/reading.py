@@ -1,0 +1,180 @@
+"""Reading one's own writes: what the hooks recorded is in the store before anything is read from it.
+
+Owns the flush that goes before every reading command, and what is read where the store cannot be: a throwaway one, made
+of what the registry and the spools know. Never prints; a store or a spool that is in a bad way is never an error here.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+from agent_tracker.apply import apply
+from agent_tracker.config import read_rules
+from agent_tracker.errors import AgentTrackerError, ConfigError, RecordError, SpoolError, StoreError
+from agent_tracker.flush import (
+    PLACED,
+    REPOSITORY_KINDS,
+    USER_KINDS,
+    Context,
+    FlushReport,
+    find_project,
+    flush,
+    open_store,
+)
+from agent_tracker.gather import Past, Sighted, gather
+from agent_tracker.journal import RulesFact
+from agent_tracker.paths import RepositoryPaths
+from agent_tracker.records import Agent, AgentFact, Fact, ProjectFact, StateFact
+from agent_tracker.registry import read_agents
+from agent_tracker.rules import format_values
+from agent_tracker.settled import is_settled
+from agent_tracker.spool import PENDING, SPOOL, Segment, read_segment, segments
+from agent_tracker.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from agent_tracker.repository import Repository
+    from agent_tracker.tables import Snapshot
+
+__all__ = ["Reading", "agents_of", "read"]
+
+TIMEOUT_S = 1.0
+"""How long a reading command waits for another flush: it shows what there is rather than hang."""
+
+SALVAGE_BYTES = 512 << 20
+"""How large a throwaway store may grow: as large as one is by default."""
+
+T = TypeVar("T")
+
+
+class Reading(NamedTuple, Generic[T]):
+    """What was read, what the flush before it did (None where there was none), and why something may be missing.
+
+    `is_salvaged`: the store could not be read, and `value` is what the registry and this repository's spool know.
+    """
+
+    value: T
+    report: FlushReport | None
+    error: AgentTrackerError | None
+    is_salvaged: bool
+
+
+def read(
+    context: Context, repository: Repository | None, view: Callable[[Snapshot | None], T], *, is_fresh: bool = True
+) -> Reading[T]:
+    """Flush a repository and return what `view` makes of the store then.
+
+    Neither another flush at work, nor a store that cannot be opened, read or written keeps it from an answer. A store
+    that cannot be read is not flushed into: the spool stays as it is.
+
+    Args:
+        context: Paths, environment, time.
+        repository: None flushes the user's own spool alone.
+        view: Takes a moment's store, None where there is none yet. It must return all of its answer at once, open no
+            store by itself, and may be called twice.
+        is_fresh: Flush first.
+
+    Raises:
+        ConfigError: The configuration is not valid.
+    """
+    cause: AgentTrackerError
+    try:
+        store, _ = open_store(context)
+        report, error = _flush(store, repository, context) if is_fresh else (None, None)
+        with store.snapshot() as snapshot:
+            return Reading(view(snapshot), report, error, is_salvaged=False)
+    except (StoreError, RecordError) as unreadable:
+        cause = unreadable
+    with _salvaged(context, repository) as snapshot:
+        return Reading(view(snapshot), None, cause, is_salvaged=True)
+
+
+def agents_of(snapshot: Snapshot | None, context: Context) -> list[Agent]:
+    """Return the registered agents: the store's, and those that only the registry knows."""
+    stored = snapshot.agents() if snapshot else []
+    known = {agent.id for agent in stored}
+    return stored + [agent for agent in read_agents(context.paths.registry) if agent.id not in known]
+
+
+def _flush(
+    store: Store, repository: Repository | None, context: Context
+) -> tuple[FlushReport | None, AgentTrackerError | None]:
+    """Return what a flush did, or why it could not; neither where nothing was to be done."""
+    if not _has_something(store, repository, context):
+        return None, None
+    with store.snapshot():
+        pass  # one that cannot be read is left alone, and so is the spool
+    try:
+        return flush(repository, context._replace(timeout_s=min(context.timeout_s, TIMEOUT_S))), None
+    except ConfigError:
+        raise
+    except AgentTrackerError as error:
+        return None, error
+    except OSError as error:
+        where = error.filename or context.paths.state_dir
+        return None, SpoolError(f"cannot flush: {where}: {error.strerror}", "agent-tracker doctor")
+
+
+def _has_something(store: Store, repository: Repository | None, context: Context) -> bool:
+    if repository and os.path.isdir(RepositoryPaths(repository.common_dir).spool_dir):
+        return not is_settled(context.paths, context.env, repository, now=context.now)
+    own = context.paths.spool_dir
+    return os.path.isdir(own) and (
+        not store.exists() or any(os.path.lexists(os.path.join(own, name)) for name in (SPOOL, PENDING))
+    )
+
+
+@contextmanager
+def _salvaged(context: Context, repository: Repository | None) -> Iterator[Snapshot | None]:
+    """Yield a throwaway store of what the registry and the spools know; None where there is no room for one either."""
+    import tempfile  # noqa: PLC0415 -- 6 ms, for a store that cannot be read
+
+    with ExitStack() as stack:
+        snapshot = None
+        try:
+            directory = tempfile.TemporaryDirectory(prefix="agent-tracker-", ignore_cleanup_errors=True)
+            store = Store(os.path.join(stack.enter_context(directory), "salvaged.lmdb"), SALVAGE_BYTES)
+            facts = _known_facts(context, repository)
+            with store.writer(timeout_s=TIMEOUT_S) as writer:
+                apply(writer, facts, now=context.now)
+            snapshot = stack.enter_context(store.snapshot())
+        except ConfigError:
+            raise
+        except (AgentTrackerError, OSError):
+            pass  # what follows is shown without
+        yield snapshot
+
+
+def _known_facts(context: Context, repository: Repository | None) -> list[Fact]:
+    """Return what is known without the store: rules, the registry's agents, and the lines of segments and spools."""
+    rules, _ = read_rules(context.paths)
+    facts: list[Fact] = [RulesFact(context.now_ns, is_for_all=True, values=format_values(rules))]
+    for agent in read_agents(context.paths.registry):
+        facts.append(AgentFact(*agent[:5], agent.created_at))
+        facts += [StateFact(agent.id, "active" if on else "retired", at) for at, on in agent.transitions]
+    sighted = _sighted(context.paths.spool_dir, USER_KINDS, "", context)
+    project = find_project(repository) if repository else ""
+    if repository and project:
+        sighted += _sighted(RepositoryPaths(repository.common_dir).spool_dir, REPOSITORY_KINDS, project, context)
+        facts.append(ProjectFact(project, os.fsencode(repository.main_path), b"", context.now))
+        return facts + gather(repository.common_dir, project, sighted, Past(lambda _: None))
+    return facts + gather("", "", sighted, Past(lambda _: None))
+
+
+def _sighted(directory: str, kinds: tuple[type, ...], project: str, context: Context) -> list[Sighted]:
+    """Return what all lines in a spool's directory say, sealed or not."""
+    files = segments(directory)
+    spool = os.path.join(directory, SPOOL)
+    # What is no regular file may never end, or never begin.
+    if os.path.isfile(spool) and not os.path.islink(spool):
+        files.append(Segment(spool, SPOOL, context.now_ns, os.path.getsize(spool)))
+    found = []
+    for segment in files:
+        with suppress(SpoolError):
+            seen, _ = read_segment(segment, kinds)
+            placed = (each._replace(project=project) if isinstance(each, PLACED) else each for each in seen)
+            found += [Sighted(said, segment.sealed_ns + index) for index, said in enumerate(placed)]
+    return found
