@@ -125,8 +125,10 @@ def resolve_commit(revision: str, *, git_dir: str) -> bytes:
     Raises:
         GitError: It names none.
     """
+    # In `:/text` what follows is text to the end.
+    name = revision if revision.startswith(":/") else f"{revision}^{{commit}}"
     try:
-        argv = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"]
+        argv = ["rev-parse", "--verify", "--quiet", "--end-of-options", name]
         out = run([f"--git-dir={git_dir}", *argv], cwd=git_dir)
     except GitError as error:
         raise GitError(f"no commit {revision!r} in {git_dir}", "git log --oneline shows what there is") from error

@@ -15,9 +15,10 @@ from agent_tracker.git import resolve_commit
 from agent_tracker.hook import environment_marks
 from agent_tracker.lines import fact_line
 from agent_tracker.paths import RepositoryPaths
-from agent_tracker.records import COUNTED, HUMAN, UNCLAIMED, Commit, main_agent
+from agent_tracker.records import HUMAN, UNCLAIMED, Commit, main_agent
 from agent_tracker.registration import AGENT_VARIABLE, find_clients
 from agent_tracker.spool import append, ensure_directory
+from agent_tracker.stored_facts import home_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,22 +115,6 @@ def _check_project(snapshot: Snapshot, repository: Repository, commit: Commit) -
         paths = {fact.id: os.fsdecode(fact.path) for fact in snapshot.projects()}
         elsewhere = paths.get(commit.project, "elsewhere")
         raise GitError(f"commit {commit.oid.hex()[:12]} belongs to the project in {elsewhere}", f"cd {elsewhere}")
-
-
-def home_of(snapshot: Snapshot, oid: bytes) -> bytes:
-    """Return the commit in which a commit's work lives: the one that counts, or else the last one made of it."""
-    pending, met, last = [oid], {oid}, oid
-    while pending:
-        current = pending.pop()
-        commit = snapshot.commit(current)
-        if commit is not None:
-            last = current
-            if commit.status == COUNTED:
-                return current
-        heirs = [heir for heir in snapshot.heirs(current) if heir not in met]
-        met.update(heirs)
-        pending += heirs
-    return last
 
 
 def note(repository: Repository | None, context: Context, *facts: JournalFact) -> Noted:
