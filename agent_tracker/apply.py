@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_tracker import journal_codec, packing
+from agent_tracker import journal_codec, journal_tables, packing
 from agent_tracker.books import Books, Gain, Milestone
 from agent_tracker.credit import Node, initial_status, replay
-from agent_tracker.journal import JournalFact
+from agent_tracker.journal import ForgetFact, JournalFact
 from agent_tracker.journal_apply import JournalApplication
 from agent_tracker.records import (
     COUNTED,
@@ -31,7 +31,7 @@ from agent_tracker.records import (
     UndoneFact,
     is_agent,
 )
-from agent_tracker.registration import Identity, Roster, identify
+from agent_tracker.registration import Identity, Roster, identify, named_sessions
 from agent_tracker.stored_facts import (
     corrected_credits,
     is_lost,
@@ -48,9 +48,13 @@ if TYPE_CHECKING:
 
     from agent_tracker.tables import Writer
 
-__all__ = ["Applied", "apply"]
+__all__ = ["FORGOTTEN", "Applied", "apply"]
+
+FORGOTTEN = "(forgotten)"
+"""Stands in the place of the subject of a commit whose text had to go."""
 
 MAX_SUBJECT_BYTES = 300
+_OID_DIGITS = (40, 64)
 MAX_TIME_NS = (1 << 63) - 1
 
 _ABOUT = (SightingFact, UndoneFact, LossFact)
@@ -102,12 +106,14 @@ class _Application:
                 self._put_project(project)
         known = set(self._writer.numbered_agents())
         changed = self._put_agents([fact for fact in facts if isinstance(fact, AgentFact | StateFact)])
-        self._roster = Roster(self._writer.agents())
-        touched = self._reidentified(changed)
-        entries, about = self._journal.put(
-            [fact for fact in facts if isinstance(fact, JournalFact)], self._roster.by_id.keys() - known
+        entries, touched = self._journal.put(
+            [fact for fact in facts if isinstance(fact, JournalFact)], self._writer.numbered_agents().keys() - known
         )
-        touched |= about
+        for fact in facts:
+            if isinstance(fact, ForgetFact):
+                self._forget(fact.target)
+        self._roster = Roster(self._writer.agents(), self._agent_of_session)
+        touched |= self._reidentified(changed)
         rewrites = [f for f in facts if isinstance(f, RewriteFact) and self._put_event(f)]
         corrections = [f for f in facts if isinstance(f, CreditFact) and self._put_event(f)]
         touched.update(f.oid for f in facts if isinstance(f, _ABOUT) and self._put_event(f))
@@ -116,7 +122,7 @@ class _Application:
         commits = self._put_commits([fact for fact in facts if isinstance(fact, CommitFact)], touched)
         self._derive(touched)
         self._journal.close_sessions()
-        gains, milestones = self._books.close()
+        gains = self._books.close()
         if self._books.is_incomplete:
             from agent_tracker.derivation import rederive  # noqa: PLC0415 -- rarely needed, and a push waits for imports
 
@@ -129,7 +135,7 @@ class _Application:
             gains,
             tuple(self._unclaimed),
             entries,
-            milestones,
+            self._books.milestones(),
         )
 
     # -- projects, agents, events
@@ -145,6 +151,8 @@ class _Application:
         key = packing.event_key(fact)
         if self._events.has(key):
             return False
+        if isinstance(fact, CreditFact) and fact.why and fact.oid.hex() in self._journal.forgotten():
+            fact = fact._replace(why="")
         self._events.put(key, packing.pack_event(fact))
         if isinstance(fact, RewriteFact):
             self._writer.table("events.rewrite").mark(fact.new + fact.old)
@@ -164,29 +172,56 @@ class _Application:
                 self._books.changed(agent_id)
         return changed
 
+    def _agent_of_session(self, session: str) -> str:
+        fact = journal_tables.session(self._writer, session)
+        return fact.agent if fact and fact.id == session else ""
+
     def _reidentified(self, changed: set[str]) -> set[bytes]:
-        """Return the commits that a new or changed agent may have made or lost."""
-        agents = self._writer.numbered_agents()
-        roster = Roster(agents[agent_id][0] for agent_id in changed if agent_id in agents)
-        if not roster.by_id:
+        """Return the commits that a new or changed agent, or that of a new session, may have made or lost."""
+        agents, begun = self._writer.numbered_agents(), self._journal.begun
+        roster = Roster((agents[agent_id][0] for agent_id in changed if agent_id in agents), self._agent_of_session)
+        if not roster.by_id and not begun:
             return set()
         interned = self._writer.table("marks").items()
         relevant = {
-            int.from_bytes(key, "big") for key, value in interned if _is_about(packing.unpack_marks(value), roster)
+            int.from_bytes(key, "big")
+            for key, value in interned
+            if (roster.by_id or _may_name(value, begun)) and _is_about(packing.unpack_marks(value), roster, begun)
         }
         touched: set[bytes] = set()
         if relevant:
             rows = map(packing.unpack_commit, self._writer.table("commits").values())
             touched = {oid for oid, _, _, marks, *_ in rows if marks in relevant}
-        for key, value in self._events.items(b"c"):
+        for key, value in self._events.items(b"c") if changed else ():
             fact = packing.unpack_event(key, value)
             if isinstance(fact, CreditFact) and any(agent in changed for agent, _ in fact.credits):
                 touched.add(fact.oid)
         for key, value in self._events.items(b"h"):
             fact = packing.unpack_event(key, value)
-            if isinstance(fact, SightingFact) and _is_about(fact.marks, roster):
+            if isinstance(fact, SightingFact) and _is_about(fact.marks, roster, begun):
                 touched.add(fact.oid)
         return touched
+
+    def _forget(self, target: str) -> None:
+        """Take out the subject of a stored commit, and why its credit was put right, if it is a commit that is meant.
+
+        As with other texts, the same length goes over it first, so that no byte of it is left in its page.
+        """
+        oid = _oid(target)
+        if oid and self._writer.has_commit(oid):
+            state = self._writer.table("commits.oid").get(self._writer.state_key(oid)) or b""
+            commits = self._writer.table("commits")
+            key = packing.unpack_commit_state(state)[0].to_bytes(4, "big")
+            value = commits.get(key) or b""
+            _, project, operation, marks, committed_at, recorded_at, _ = packing.unpack_commit(value)
+            row = packing.pack_commit(oid, project, operation, marks, committed_at, recorded_at, FORGOTTEN.encode())
+            commits.put(key, bytes(len(value)))
+            commits.put(key, row)
+        for key, value in list(self._events.items(b"c" + oid)) if oid else ():
+            fact = packing.unpack_event(key, value)
+            if isinstance(fact, CreditFact) and fact.oid == oid and fact.why:
+                self._events.put(key, bytes(len(value)))
+                self._events.put(key, packing.pack_event(fact._replace(why="")))
 
     # -- commits
 
@@ -198,6 +233,7 @@ class _Application:
             return 0
         touched.update(self._touched_before(fresh))
         project_numbers = {fact.id: number for number, fact in self._writer.numbered_projects().items()}
+        forgotten = {_oid(target) for target in self._journal.forgotten()}
         epoch = self._roster.epoch
         # By the identity's place in memory, which `_owns` keeps alive: hashing credits takes long.
         counted: dict[tuple[int, int], tuple[int, Credits, list[tuple[int, int]]]] = {}
@@ -207,7 +243,7 @@ class _Application:
             at = min(committed_at, recorded_at)
             identity, shares = self._owns.get((marks, epoch(at))) or self._own(marks, at)
             status = initial_status(operation)
-            text = subject.encode("utf-8", "surrogateescape")
+            text = (FORGOTTEN if oid in forgotten else subject).encode("utf-8", "surrogateescape")
             if len(text) > MAX_SUBJECT_BYTES:
                 text = text[:MAX_SUBJECT_BYTES].decode("utf-8", "ignore").encode()
             rows.append(
@@ -330,7 +366,22 @@ class _Application:
         )
 
 
-def _is_about(marks: Marks, roster: Roster) -> bool:
-    """Tell whether these marks may mean one of the roster's agents, which are the only ones it holds."""
+def _may_name(packed: bytes, sessions: set[str]) -> bool:
+    """Tell whether packed marks may name one of these sessions; most do not, and need not be unpacked."""
+    return any(not session.isascii() or session.encode() in packed for session in sessions)
+
+
+def _is_about(marks: Marks, roster: Roster, sessions: set[str]) -> bool:
+    """Tell whether these marks may mean one of the roster's agents, which are the only ones it holds, or a session."""
+    if not sessions.isdisjoint(named_sessions(marks)):
+        return True
     identity = identify(marks, roster, at_ns=MAX_TIME_NS)
     return identity.problem not in {"", "unregistered"} or any(is_agent(name) for name, _ in identity.credits)
+
+
+def _oid(target: str) -> bytes:
+    """Return the oid that a text to forget is named by, empty where it is another fact's id."""
+    try:
+        return bytes.fromhex(target) if len(target) in _OID_DIGITS else b""
+    except ValueError:
+        return b""

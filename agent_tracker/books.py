@@ -69,6 +69,7 @@ class Books:
         self._before: dict[Place, Tally] = {}
         self._lasts: dict[Place, _Last] = {}
         self._simple: dict[str, bool] = {}
+        self._points: dict[str, int] = {}
         self.is_incomplete = False
 
     def changed(self, agent: str) -> None:
@@ -143,24 +144,28 @@ class Books:
         else:
             last.removed = max(last.removed, last_at)
 
-    def close(self) -> tuple[tuple[Gain, ...], tuple[Milestone, ...]]:
-        """Write everything and return what the agents gained, and what is worth saying."""
-        for place, tally in self._tallies.items():
-            dated = tally._replace(last_at=self._last_at(place, tally))
-            if dated != self._before[place]:
-                journal_tables.put_tally(self._writer, place, dated)
-        gains, milestones = [], []
+    def close(self) -> tuple[Gain, ...]:
+        """Write everything, but where that is `is_incomplete`, and return what the agents gained."""
+        gains = []
         for agent in sorted(self._earned.keys() | self._commits.keys() | self._changed):
             commits = self._commits.get(agent, 0)
             experience = sum(micro for _, micro in self._earned.get(agent, ()))
-            before = self._writer.numbered_agents()[agent][0].standing.skill_points
-            after = self._write(agent, commits)
+            self._points[agent] = self._writer.numbered_agents()[agent][0].standing.skill_points
+            if not self.is_incomplete:
+                self._write(agent, commits)
             if commits or experience:
                 gains.append(Gain(agent, commits, experience))
-            what = milestone(before, after)
-            if what:
-                milestones.append(Milestone(agent, what, after))
-        return tuple(gains), tuple(milestones)
+        for place, tally in self._tallies.items() if not self.is_incomplete else ():
+            dated = tally._replace(last_at=self._last_at(place, tally))
+            if dated != self._before[place]:
+                journal_tables.put_tally(self._writer, place, dated)
+        return tuple(gains)
+
+    def milestones(self) -> tuple[Milestone, ...]:
+        """Return what is worth saying of the agents, once everything is written."""
+        after = {agent: self._writer.numbered_agents()[agent][0].standing.skill_points for agent in self._points}
+        found = ((agent, milestone(before, after[agent])) for agent, before in self._points.items())
+        return tuple(Milestone(agent, what, after[agent]) for agent, what in found if what)
 
     def _last_at(self, place: Place, tally: Tally) -> int:
         last = self._lasts.get(place)
@@ -179,18 +184,18 @@ class Books:
                 return min(max(commit.committed_at, 0), MAX_TIME)
         return 0
 
-    def _write(self, agent_id: str, commits: int) -> int:
-        """Write an agent's ledger and standing and return its skill points."""
+    def _write(self, agent_id: str, commits: int) -> None:
+        """Write an agent's ledger and standing."""
         agent, number = self._writer.numbered_agents()[agent_id]
         timeline = self._writer.timeline()
         has_changed = agent_id in self._changed
         career = career_of(self._writer, agent, number, has_grades=has_changed)
         kept = journal_tables.ledger(self._writer, number)
-        ledger = moved_to(kept, boundaries(career, timeline))
-        if ledger is None:
+        moved = moved_to(kept, boundaries(career, timeline))
+        if moved is None:
             self.is_incomplete = True
-            ledger = Ledger(boundaries(career, timeline), (0,) * (len(boundaries(career, timeline)) + 1), kept.last_ns)
-        ledger = added(ledger, self._earned.get(agent_id, ()))
+            return
+        ledger = added(moved, self._earned.get(agent_id, ()))
         if ledger != kept:
             journal_tables.put_ledger(self._writer, number, ledger)
         before = agent.standing
@@ -199,7 +204,6 @@ class Books:
             after = after._replace(communication_score=before.communication_score)
         if after != before:
             self._writer.put_agent(agent._replace(standing=after, updated_at=self._now))
-        return after.skill_points
 
 
 def milestone(before: int, after: int) -> str:

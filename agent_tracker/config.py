@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.errors import ConfigError
 from agent_tracker.files import replace_file
-from agent_tracker.rules import Rules, with_overrides
+from agent_tracker.rules import RULES, Rules, with_overrides
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, MutableMapping
 
     from agent_tracker.paths import UserPaths
 
 __all__ = [
+    "EXPORTS",
     "HOOK_STYLES",
     "POLICIES",
     "SETTINGS",
@@ -26,8 +27,10 @@ __all__ = [
     "Value",
     "check_value",
     "find_setting",
+    "read_rules",
     "read_settings",
     "unset_value",
+    "write_rule",
     "write_value",
 ]
 
@@ -35,6 +38,7 @@ RULES_TABLE = "rules"
 POLICIES = ("enforce", "warn", "off")
 VALIDATING = ("pre-commit", "commit-msg")
 HOOK_STYLES = ("auto", "files", "config")
+EXPORTS = ("false", "true", "status", "journal")
 DEFAULT_SIZE_BYTES = 512 * 1024 * 1024
 MIN_SIZE_BYTES = 1_000_000
 MAX_SIZE_BYTES = 2 * 1024 * 1024 * 1024
@@ -90,6 +94,15 @@ def _one_of(allowed: tuple[str, ...]) -> Callable[[object], str]:
     return check
 
 
+def _check_export(value: object) -> str:
+    word = str(value).lower()
+    if word in EXPORTS:
+        return word
+    if word in {"yes", "on", "1", "no", "off", "0"}:
+        return "true" if word in {"yes", "on", "1"} else "false"
+    raise ValueError(f"must be one of {', '.join(EXPORTS)}, not {str(value)[:40]!r}")
+
+
 SETTINGS = (
     Setting(
         "databasePath",
@@ -131,6 +144,14 @@ SETTINGS = (
         is_repository_level=True,
         meaning="where hooks go: files, config (git 2.54 and newer read them there), or auto",
     ),
+    Setting(
+        "export",
+        "AGENT_TRACKER_EXPORT",
+        EXPORTS[0],
+        _check_export,
+        is_repository_level=True,
+        meaning="written into the work tree at flush: status (.agent/status.json), journal (.journal/), true for both",
+    ),
 )
 
 
@@ -143,6 +164,9 @@ def find_setting(name: str) -> Setting:
     for setting in SETTINGS:
         if setting.name.lower() == name.removeprefix("agenttracker.").lower():
             return setting
+    rule = next((rule.name for rule in RULES if rule.name.lower() == name.lower()), "")
+    if rule:
+        raise ConfigError(f"{rule} is a rule, not a setting", f"agent-tracker rules set {rule} NUMBER")
     raise ConfigError(f"unknown setting {name!r}", f"settings are: {', '.join(s.name for s in SETTINGS)}")
 
 
@@ -182,14 +206,37 @@ def read_rules(paths: UserPaths) -> tuple[Rules, int]:
     Raises:
         ConfigError: The file cannot be parsed, or a rule is not allowed.
     """
-    table = _read_file(paths.config_file).get(RULES_TABLE, {})
-    if not isinstance(table, dict):
-        raise ConfigError(f"{paths.config_file}: {RULES_TABLE} is not a table", "agent-tracker rules")
+    table = _read_rules_table(paths)
     try:
         changed_ns = os.stat(paths.config_file).st_mtime_ns
     except OSError:
         changed_ns = 0
     return with_overrides(table, f"{paths.config_file}: {RULES_TABLE}"), changed_ns
+
+
+def _read_rules_table(paths: UserPaths) -> dict[str, object]:
+    table = _read_file(paths.config_file).get(RULES_TABLE, {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"{paths.config_file}: {RULES_TABLE} is not a table", "agent-tracker rules")
+    return table
+
+
+def write_rule(paths: UserPaths, name: str, value: int | None) -> bool:
+    """Set a rule in the user's file, whose comments and order are kept, or take it out; tell whether it stood there.
+
+    Raises:
+        ConfigError: There is no such rule, it may not have this value beside the others, or the file cannot be read or
+            written.
+    """
+    table = dict(_read_rules_table(paths))
+    was_there = name in table
+    if value is None:
+        table.pop(name, None)
+    else:
+        table[name] = value
+    with_overrides(table, RULES_TABLE)
+    _edit(paths.config_file, name, value, table=RULES_TABLE)
+    return was_there
 
 
 def _first(setting: Setting, places: list[tuple[object, str]]) -> Value:
@@ -258,7 +305,7 @@ def unset_value(paths: UserPaths, name: str) -> bool:
     return _edit(paths.config_file, name, None)
 
 
-def _edit(path: str, key: str, value: str | int | None) -> bool:
+def _edit(path: str, key: str, value: str | int | None, *, table: str = "") -> bool:
     import tomlkit  # noqa: PLC0415 -- only for writing
     from tomlkit.exceptions import TOMLKitError  # noqa: PLC0415
 
@@ -269,11 +316,14 @@ def _edit(path: str, key: str, value: str | int | None) -> bool:
         document = tomlkit.document()
     except (OSError, ValueError, TOMLKitError) as error:
         raise ConfigError(f"cannot read {path}: {error}", f"edit {path}") from error
-    was_there = key in document
+    if table and table not in document and value is not None:
+        document[table] = tomlkit.table()
+    place: MutableMapping[str, object] = document.get(table, {}) if table else document
+    was_there = key in place
     if value is not None:
-        document[key] = value
+        place[key] = value
     elif was_there:
-        del document[key]
+        del place[key]
     try:
         replace_file(os.path.realpath(path), tomlkit.dumps(document))
     except OSError as error:

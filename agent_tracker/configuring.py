@@ -6,11 +6,13 @@ Owns the mirrors: what a hook must know of a setting is written where a shell ca
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from agent_tracker import config
+from agent_tracker import config, settled
 from agent_tracker.config import Value, find_setting, read_settings
 from agent_tracker.errors import ConfigError, GitError
+from agent_tracker.export.writing import EXPORT, EXPORT_OFF, take_out_block, wanted_exports
 from agent_tracker.files import replace_file
 from agent_tracker.git import config_get, config_set
 from agent_tracker.paths import RepositoryPaths
@@ -73,7 +75,7 @@ def set_value(repository: Repository | None, context: Context, name: str, value:
     _check_level(setting)
     config.check_value(setting, value, setting.git_key, f"the default is {setting.default}")
     config_set(setting.git_key, value, cwd=repository.common_dir)
-    mirror_policy(repository)
+    _mirror(repository, context, setting)
     return f"git config {setting.git_key}"
 
 
@@ -91,7 +93,7 @@ def unset_value(repository: Repository | None, context: Context, name: str) -> s
     _check_level(setting)
     was_there = bool(config_get(setting.git_key, cwd=repository.common_dir, scope="--local"))
     config_set(setting.git_key, "", cwd=repository.common_dir)
-    mirror_policy(repository)
+    _mirror(repository, context, setting)
     return f"git config {setting.git_key}" if was_there else ""
 
 
@@ -100,6 +102,26 @@ def _check_level(setting: config.Setting) -> None:
         raise ConfigError(
             f"{setting.name} is the user's, not a repository's", f"agent-tracker config set {setting.name} VALUE"
         )
+
+
+def _mirror(repository: Repository, context: Context, setting: config.Setting) -> None:
+    """Let what was set for a repository be seen: by the hooks, and by the next flush, which writes the exports.
+
+    Exports that are turned off stay as they are, and git sees them again.
+
+    Raises:
+        ConfigError: It cannot be written.
+    """
+    mirror_policy(repository)
+    if setting.name != EXPORT:
+        return
+    try:
+        if wanted_exports(repository, context.paths, context.env) == EXPORT_OFF:
+            take_out_block(repository.common_dir)
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(RepositoryPaths(repository.common_dir).spool_dir, settled.FILE))
+    except OSError as error:
+        raise ConfigError(f"cannot write {error.filename}: {error.strerror}", "check its permissions") from error
 
 
 def mirror_policy(repository: Repository) -> None:

@@ -43,6 +43,7 @@ from agent_tracker.xp import Career, boundaries, grades_in_force, ledger_of, pul
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from agent_tracker.rules import Timeline
     from agent_tracker.tables import Writer
 
 __all__ = ["Derivation", "derive", "rederive"]
@@ -72,26 +73,31 @@ class Derivation(NamedTuple):
     sessions: dict[bytes, SessionState]
 
 
-def derive(snapshot: Snapshot) -> Derivation:
+def derive(snapshot: Snapshot, timeline: Timeline | None = None) -> Derivation:
     """Return everything that follows from a store's facts.
+
+    Args:
+        snapshot: The store.
+        timeline: The rules, where others are asked about than the store's.
 
     Raises:
         StoreError: A record is damaged, or one that is referred to is missing.
         RecordError: A record is of a newer format.
     """
-    return _Fold(snapshot).run()
+    return _Fold(snapshot, timeline or snapshot.timeline()).run()
 
 
 class _Fold:
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, timeline: Timeline) -> None:
         self._snapshot = snapshot
-        self._timeline = snapshot.timeline()
+        self._timeline = timeline
         keep = (AgentFact, RewriteFact)
         rows = (packing.unpack_event(key, value) for key, value in snapshot.table("events").items())
         events = [event for event in rows if isinstance(event, keep)]
         self._agents = {e.id: registered_agent(snapshot, e) for e in events if isinstance(e, AgentFact)}
         self._rewrites = [event for event in events if isinstance(event, RewriteFact)]
-        self._roster = Roster(self._agents.values())
+        sessions = {fact.id: fact.agent for fact in journal_tables.facts(snapshot, SessionFact)}
+        self._roster = Roster(self._agents.values(), lambda session: sessions.get(session, ""))
         stored = snapshot.numbered_agents()
         self._numbers = {agent: stored[agent][1] for agent in self._agents if agent in stored}
         self._projects = {fact.id: number for number, fact in snapshot.numbered_projects().items()}

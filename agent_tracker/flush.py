@@ -17,6 +17,7 @@ from agent_tracker.abandon import Losses, find_losses
 from agent_tracker.apply import Applied, apply
 from agent_tracker.config import read_rules, read_settings
 from agent_tracker.errors import SpoolError, StoreError
+from agent_tracker.export.writing import write_exports
 from agent_tracker.files import read_text, replace_file
 from agent_tracker.gather import Arrived, Past, Sighted, gather
 from agent_tracker.git import find_root
@@ -31,7 +32,7 @@ from agent_tracker.journal import (
     SessionFact,
     WithdrawalFact,
 )
-from agent_tracker.lapse import Lapsed, find_lapsed
+from agent_tracker.lapse import Lapsed, find_lapsed, look_again
 from agent_tracker.lines import squash_line
 from agent_tracker.locking import LockTimeoutError, locked
 from agent_tracker.observe import (
@@ -120,7 +121,10 @@ class Context(NamedTuple):
 
 
 class FlushReport(NamedTuple):
-    """What a flush did: what was new, lines that were set aside and where, the database, and the file it avoids."""
+    """What a flush did: what was new, lines that were set aside and where, the database, and the file it avoids.
+
+    `warnings` say what could not be exported, one line each.
+    """
 
     applied: Applied
     segments: int
@@ -128,6 +132,7 @@ class FlushReport(NamedTuple):
     rejected_files: tuple[str, ...]
     database: str
     avoided: str
+    warnings: tuple[str, ...] = ()
 
 
 class _Spool(NamedTuple):
@@ -205,14 +210,16 @@ def flush(repository: Repository | None, context: Context) -> FlushReport:
         if applied.registrations or any(each.what != "level" for each in applied.milestones):
             with store.snapshot() as snapshot:
                 _write_registry(context, snapshot.agents() if snapshot else [])
+        warnings: tuple[str, ...] = ()
         if repository:
+            warnings = write_exports(repository, context.paths, context.env, store, spools[-1].project)
             if plan.refs:
                 remember_branches(repository, plan.refs)
             _keep_squashes(repository, plan)
             _remember(context, repository, store, before, plan.due)
     files = tuple(pending.rejected_file for pending in plan.pending if pending.rejected)
     rejected = sum(pending.rejected for pending in plan.pending)
-    return FlushReport(applied, len(plan.pending), rejected, files, store.path, location.avoided)
+    return FlushReport(applied, len(plan.pending), rejected, files, store.path, location.avoided, warnings)
 
 
 def known_agents(context: Context) -> list[Agent]:
@@ -311,7 +318,8 @@ def _plan(store: Store, spools: list[_Spool], repository: Repository | None, con
     path = os.fsencode(repository.main_path)
     project = ProjectFact(project_id, path, root, context.now)
     facts = [*rules, *facts, *pushes, *lapsed.facts, *losses.facts]
-    return _Plan(pending, positions | read, facts, missing, project, done, losses.since, refs, lapsed.due)
+    due = look_again(lapsed, facts, now=context.now)
+    return _Plan(pending, positions | read, facts, missing, project, done, losses.since, refs, due)
 
 
 def _changed_rules(snapshot: Snapshot | None, context: Context) -> list[RulesFact]:

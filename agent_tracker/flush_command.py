@@ -156,6 +156,8 @@ def warn(report: FlushReport) -> None:
         counts[identity.who, identity.problem] = counts.get((identity.who, identity.problem), 0) + 1
     for line in milestone_lines(report):
         print(line, file=sys.stderr)
+    for warning in report.warnings:
+        print(f"warning: {escape(warning)}", file=sys.stderr)
     for (who, problem), count in counts.items():
         commits = "1 commit stays" if count == 1 else f"{count} commits stay"
         print(f"warning: {commits} unclaimed: {escape(who)} {PROBLEMS[problem]}", file=sys.stderr)

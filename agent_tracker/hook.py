@@ -18,7 +18,7 @@ from agent_tracker.lines import commit_line
 from agent_tracker.paths import RepositoryPaths, UserPaths, user_paths
 from agent_tracker.records import UNCLAIMED, Agent, Marks, SeenCommit, is_agent
 from agent_tracker.registration import VARIABLES, Identity, Roster, client_name, find_clients, identify
-from agent_tracker.registry import read_agents, read_policy
+from agent_tracker.registry import read_agents, read_policy, read_session
 from agent_tracker.repository import Repository, repository_at
 from agent_tracker.spool import append
 
@@ -97,7 +97,8 @@ def current_identity(
     """Return who a commit here and now would be credited to, and the agent that `use` names, empty where none."""
     use = read_use(repository.git_dir, now_ns=now_ns)
     marks = (("hook", "1"), *((("use", use),) if use else ()), *environment_marks(env))
-    return identify(marks, Roster(agents), at_ns=now_ns), use
+    roster = Roster(agents, lambda session: read_session(user_paths(env).registry, session))
+    return identify(marks, roster, at_ns=now_ns), use
 
 
 def _validate(repository: Repository, paths: UserPaths, env: Mapping[str, str], now_ns: int) -> int:
@@ -208,6 +209,8 @@ def _pre_push(repository: Repository, paths: UserPaths) -> None:
         _tell(f"agent-tracker: {report.rejected} lines set aside in {escape(report.rejected_files[0])}")
     for line in milestone_lines(report):
         _tell(line)
+    for warning in report.warnings:
+        _tell(f"agent-tracker: {escape(warning)}")
 
 
 def _set_deadline(seconds: int) -> None:

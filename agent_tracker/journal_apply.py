@@ -49,6 +49,8 @@ class JournalApplication:
     def __init__(self, writer: Writer, books: Books) -> None:
         self._writer = writer
         self._books = books
+        self.begun: set[str] = set()
+        """The ids of the sessions that are new."""
         self._sessions: set[str] = set()
         self._withdrawn: set[str] | None = None
         self._forgotten: set[str] | None = None
@@ -96,19 +98,20 @@ class JournalApplication:
             table.put(key, journal_codec.pack(fact))
             self._forget(fact.target)
             return True
-        if kind.texts and fact[0] in self._targets():
+        if kind.texts and fact[0] in self.forgotten():
             fact = journal_codec.blanked(fact)
         table.put(key, journal_codec.pack(fact))
         return True
 
-    def _targets(self) -> set[str]:
+    def forgotten(self) -> set[str]:
+        """Return what texts must go of: the ids of facts, and of commits in hexadecimal digits."""
         if self._forgotten is None:
             self._forgotten = {fact.target for fact in journal_tables.facts(self._writer, ForgetFact)}
         return self._forgotten
 
     def _forget(self, target: str) -> None:
         """Take the text out of a fact that is there: same length first, so that no byte of it is left in its page."""
-        self._targets().add(target)
+        self.forgotten().add(target)
         for kind in journal_codec.KINDS:
             if kind.texts:
                 table = self._writer.table(kind.table)
@@ -168,6 +171,7 @@ class JournalApplication:
             self._place_bug(bug, agent, self._project(bug.project))
 
     def _open(self, fact: SessionFact) -> None:
+        self.begun.add(fact.id)
         self._sessions.add(fact.id)
         if self._is_known(fact.agent):
             self._earn_pulses(fact)

@@ -17,13 +17,14 @@ from agent_tracker.errors import RegistrationError
 from agent_tracker.records import HUMAN, MICRO, UNCLAIMED, Agent, Credits, Marks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 __all__ = [
     "AGENT_VARIABLE",
     "CLIENTS",
     "COPIED",
     "IDENTITY_TRAILERS",
+    "SESSION_VARIABLE",
     "SESSION_VARIABLES",
     "VARIABLES",
     "Identity",
@@ -32,11 +33,13 @@ __all__ = [
     "client_name",
     "find_clients",
     "identify",
+    "named_sessions",
 ]
 
 AGENT_VARIABLE = "AGENT_TRACKER_AGENT"
+SESSION_VARIABLE = "AGENT_TRACKER_SESSION"
 COPIED = "copied"
-NAMING_VARIABLES = (AGENT_VARIABLE, "AGENT_TRACKER_SESSION", "AI_AGENT")
+NAMING_VARIABLES = (AGENT_VARIABLE, SESSION_VARIABLE, "AI_AGENT")
 
 CLIENTS: dict[str, tuple[str, ...]] = {
     "claude": ("CLAUDECODE",),
@@ -66,6 +69,14 @@ EXACT_VALUES = {"OPENCODE": "1", "CRUSH": "1"}
 
 SESSION_VARIABLES = ("CLAUDE_CODE_SESSION_ID", "CODEX_SESSION_ID", "COPILOT_AGENT_SESSION_ID", "OPENCODE_PID")
 """Recorded with the commit, never identifying alone."""
+
+CLIENT_SESSIONS = {
+    "claude": ("CLAUDE_CODE_SESSION_ID",),
+    "codex": ("CODEX_SESSION_ID", "CODEX_THREAD_ID"),
+    "copilot": ("COPILOT_AGENT_SESSION_ID",),
+    "amp": ("AMP_CURRENT_THREAD_ID",),
+}
+"""The variables in which a client gives the id of its own session: the number of a process is none, it comes again."""
 
 VARIABLES = (*NAMING_VARIABLES, *(v for variables in CLIENTS.values() for v in variables), *SESSION_VARIABLES)
 """Every variable that is recorded, in the order in which the shell writes them."""
@@ -187,10 +198,32 @@ def _generic_client(value: str) -> str:
     return ALIASES.get(word, word)[:MAX_NAME]
 
 
-class Roster:
-    """The registered agents, found by id, name and client, as they stood at a time."""
+def named_sessions(marks: Marks) -> tuple[str, ...]:
+    """Return the ids of sessions that the environment names, the one that is believed first first.
 
-    def __init__(self, agents: Iterable[Agent]) -> None:
+    A client's own counts only where that client announces itself, and none does where a person said so outright.
+    """
+    values = dict(marks)
+    if values.get(AGENT_VARIABLE) == HUMAN:
+        return ()
+    names = [SESSION_VARIABLE, *(name for client in find_clients(marks) for name in CLIENT_SESSIONS.get(client, ()))]
+    return tuple(dict.fromkeys(values[name] for name in names if values.get(name)))
+
+
+def _no_agent(_session: str) -> str:
+    return UNCLAIMED
+
+
+class Roster:
+    """The registered agents, found by id, name, client and session, as they stood at a time.
+
+    Args:
+        agents: All of them, or those that are of interest.
+        agent_of_session: Takes a session's id and returns its agent's; empty where there is no such session.
+    """
+
+    def __init__(self, agents: Iterable[Agent], agent_of_session: Callable[[str], str] = _no_agent) -> None:
+        self._agent_of_session = agent_of_session
         self.by_id: dict[str, Agent] = {}
         self._by_name: dict[str, list[Agent]] = {}
         self._by_client: dict[str, list[Agent]] = {}
@@ -201,7 +234,7 @@ class Roster:
                 self._by_client.setdefault(agent.client, []).append(agent)
 
         changes = {agent.created_at for agent in self.by_id.values()}
-        changes |= {at_ns // 10**9 + 1 for agent in self.by_id.values() for at_ns, _ in agent.transitions}
+        changes |= {-(-at_ns // 10**9) for agent in self.by_id.values() for at_ns, _ in agent.transitions}
         self._changes = sorted(changes)
 
     def epoch(self, at: int) -> int:
@@ -216,6 +249,10 @@ class Roster:
     def of_client(self, client: str) -> list[Agent]:
         """Return the agents tied to a client."""
         return list(self._by_client.get(client, ()))
+
+    def of_session(self, session: str) -> Agent | None:
+        """Return the agent whose session has this id, None where there is none."""
+        return self.by_id.get(self._agent_of_session(session)) if session else None
 
     def one(self, text: str) -> Agent:
         """Return the one agent that `text` names, an active one before retired ones.
@@ -253,8 +290,10 @@ def identify(marks: Marks, roster: Roster, *, at_ns: int) -> Identity:  # noqa: 
     resolved = values.get("resolved", "")
     if explicit:
         return _picked(roster.named(explicit), resolved, at_ns, explicit, AGENT_VARIABLE)
+    if of_session := _by_session(values.get(SESSION_VARIABLE, ""), resolved, roster, at_ns):
+        return of_session
     if clients := find_clients(marks):
-        return _by_clients(clients, resolved, roster, at_ns)
+        return _by_clients(clients, values, roster, at_ns)
     if by_marks := _by_commit_marks(marks, roster, at_ns):
         return by_marks
     if used := values.get("use", ""):
@@ -264,8 +303,28 @@ def identify(marks: Marks, roster: Roster, *, at_ns: int) -> Identity:  # noqa: 
     return Identity(whole(UNCLAIMED), "no hook saw it and it carries no mark")
 
 
-def _by_clients(clients: list[str], resolved: str, roster: Roster, at_ns: int) -> Identity:
-    found = [_picked(roster.of_client(c), resolved, at_ns, c, f"client {c}") for c in clients]
+def _by_session(session: str, resolved: str, roster: Roster, at_ns: int) -> Identity | None:
+    agent = roster.of_session(session)
+    if agent is None:
+        return None
+    shown = session if session.isprintable() else ascii(session)
+    return _picked([agent], resolved, at_ns, agent.id, f"session {shown[:MAX_NAME]}")
+
+
+def _by_client(client: str, values: dict[str, str], roster: Roster, at_ns: int) -> Identity:
+    """Return who commits in a client: its one active agent; of several, or where it has none, its session's."""
+    candidates = roster.of_client(client)
+    active = [agent for agent in candidates if _was_active(agent, at_ns)]
+    for session in (values.get(name, "") for name in CLIENT_SESSIONS.get(client, ())):
+        agent = roster.of_session(session)
+        of_session = _by_session(session, values.get("resolved", ""), roster, at_ns)
+        if of_session and (not candidates or (len(active) > 1 and agent in active)):
+            return of_session
+    return _picked(candidates, values.get("resolved", ""), at_ns, client, f"client {client}")
+
+
+def _by_clients(clients: list[str], values: dict[str, str], roster: Roster, at_ns: int) -> Identity:
+    found = [_by_client(client, values, roster, at_ns) for client in clients]
     credited = [identity for identity in found if not identity.problem]
     if len(credited) == 1:
         return credited[0]

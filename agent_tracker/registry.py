@@ -8,11 +8,15 @@ key, and is not halted: a hook that finds it need not read it. Its first line is
 Where there is none (retired, halted, ambiguous, unknown, a key that is no safe file name) Python decides. Names with a
 capital letter stand in `mixed`, apart from the others: a file system that folds case would find them by another
 spelling.
+
+Besides, in `sessions/` beside the registry, a file for each session that was begun: its agent's id, then its own. It
+is named after the session, or after a digest where that is no safe file name, which no shell looks for.
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from agent_tracker.errors import RecordError
 from agent_tracker.escaping import escape, unescape
@@ -24,11 +28,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["read_agents", "read_policy", "write_agents"]
+__all__ = ["keep_session", "read_agents", "read_policy", "read_session", "write_agents", "write_session"]
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
 _CAPITALS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _KINDS = ("ids", "names", "mixed", "clients")
+_MAX_PLAIN = 100
+KEEP_SESSIONS_S = 90 * 24 * 3600
+"""How long a session's file outlives the last word on it."""
 
 
 def write_agents(registry: str, agents: Iterable[Agent]) -> None:
@@ -111,3 +118,40 @@ def read_policy(repository_policy: str, registry: str) -> str:
         if text in {"enforce", "warn", "off"}:
             return text
     return "enforce"
+
+
+def read_session(registry: str, session: str) -> str:
+    """Return the agent whose session has this id, empty where there is no such session or it is long over."""
+    agent, _, rest = read_text(_session_path(registry, session)).partition("\n")
+    return agent if rest == f"{escape(session)}\n" else ""
+
+
+def write_session(registry: str, session: str, agent: str, *, now_ns: int) -> None:
+    """Write down whose a session is, at its beginning and when it is resumed; files of sessions long over go.
+
+    Raises:
+        OSError: The state directory cannot be written.
+    """
+    path = _session_path(registry, session)
+    replace_file(path, f"{agent}\n{escape(session)}\n")
+    os.utime(path, ns=(now_ns, now_ns))
+    with os.scandir(os.path.dirname(path)) as entries:
+        for entry in entries:
+            with suppress(OSError):
+                if now_ns - entry.stat(follow_symlinks=False).st_mtime_ns > KEEP_SESSIONS_S * 10**9:
+                    os.unlink(entry.path)
+
+
+def keep_session(registry: str, session: str, *, now_ns: int) -> None:
+    """Let a session's file, if it is there, count as used now."""
+    with suppress(OSError):
+        os.utime(_session_path(registry, session), ns=(now_ns, now_ns))
+
+
+def _session_path(registry: str, session: str) -> str:
+    directory = os.path.join(os.path.dirname(registry), "sessions")
+    if not session.startswith(".") and 0 < len(session) <= _MAX_PLAIN and (_PLAIN | _CAPITALS).issuperset(session):
+        return os.path.join(directory, session)
+    import hashlib  # noqa: PLC0415 -- ids that are no file names are rare
+
+    return os.path.join(directory, "." + hashlib.sha256(session.encode("utf-8", "surrogatepass")).hexdigest())

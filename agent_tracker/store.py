@@ -153,15 +153,70 @@ class Store:
             StoreError: It is locked, cannot be opened, or cannot be written.
         """
         self._make_directory()
-        lock_path = self.path + ".write"
+        with self._locked(timeout_s):
+            if not self.exists():
+                self._create()
+            with self._environment(readonly=False) as env, _translated(self.path):
+                handles = _open_tables(env, create=False)
+                with env.begin(write=True) as txn:
+                    yield _checked(Writer(txn, handles), self.path)
+
+    def scrub(self, *, timeout_s: float) -> None:
+        """Put a copy of what the records hold in the place of the file, so that no byte of what was taken out is left.
+
+        LMDB keeps pages that it freed as they were, and what was moved within a page. Whoever has the old file open
+        goes on reading it. Its lock file stays in use, in which the number of the last transaction is another than the
+        new file's: that is why both metas of the new one must be good, whichever a reader takes.
+
+        Args:
+            timeout_s: How long to wait for another process that writes.
+
+        Raises:
+            StoreError: It is locked, cannot be read, or there is no room for a copy; it stays as it is.
+        """
+        with self._locked(timeout_s):
+            if not self.exists():
+                return
+            real = os.path.realpath(self.path)
+            aside = f"{real}.{os.getpid()}.new"
+            try:
+                _unlink_killed(real)
+                self._copy(real, aside)
+                for _ in range(2):
+                    with self._environment(readonly=False, path=aside) as env, _translated(aside):
+                        handles = _open_tables(env, create=False)
+                        with env.begin(write=True) as txn:
+                            Writer(txn, handles).set_schema_version(SCHEMA_VERSION)
+                os.replace(aside, real)
+                _sync_directory(os.path.dirname(real))
+            finally:
+                for leftover in (aside, aside + "-lock"):
+                    _unlink(leftover)
+
+    def _copy(self, real: str, aside: str) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(aside, flags, 0o600)
         try:
-            with locked(lock_path, timeout_s=timeout_s):
-                if not self.exists():
-                    self._create()
-                with self._environment(readonly=False) as env, _translated(self.path):
-                    handles = _open_tables(env, create=False)
-                    with env.begin(write=True) as txn:
-                        yield _checked(Writer(txn, handles), self.path)
+            os.chmod(aside, stat.S_IMODE(os.stat(real).st_mode))
+            with self._environment(readonly=True) as env, _translated(self.path):
+                handles = _open_tables(env, create=False)
+                with env.begin() as txn:
+                    _checked(Snapshot(txn, handles), self.path)
+                env.copyfd(descriptor, compact=True)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def _locked(self, timeout_s: float) -> Iterator[None]:
+        """Keep other writers out.
+
+        Raises:
+            StoreError: One is at work for longer, or the file cannot be written.
+        """
+        try:
+            with locked(self.path + ".write", timeout_s=timeout_s):
+                yield
         except LockTimeoutError as error:
             raise StoreError(
                 f"the database is being written by another process: {self.path}", "try again: agent-tracker flush"
@@ -289,6 +344,25 @@ def _allocate_lock_file(path: str, *, required: bool) -> bool:
     finally:
         os.close(descriptor)
     return True
+
+
+def _unlink_killed(path: str) -> None:
+    """Take out what a process left that was killed while it made a database aside; the write lock must be held."""
+    directory, name = os.path.split(path)
+    for found in os.listdir(directory):
+        number = found.removeprefix(name + ".").removesuffix("-lock").removesuffix(".new")
+        if found.startswith(name + ".") and number.isdigit() and ".new" in found:
+            _unlink(os.path.join(directory, found))
+
+
+def _sync_directory(path: str) -> None:
+    """Make a rename outlive a power cut, where the system can."""
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _unlink(path: str) -> None:

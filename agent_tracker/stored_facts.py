@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from agent_tracker import packing
 from agent_tracker.records import (
+    COUNTED,
     HUMAN,
     UNCLAIMED,
     Agent,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "corrected_credits",
     "find_correction",
+    "home_of",
     "is_lost",
     "known_credits",
     "made_at",
@@ -95,6 +97,22 @@ def known_credits(credits: Credits, roster: Roster) -> Credits:
         name = agent if agent in roster.by_id or agent == HUMAN else UNCLAIMED
         shares[name] = shares.get(name, 0) + share
     return tuple(sorted(shares.items(), key=lambda item: (-item[1], item[0] == UNCLAIMED, item[0])))
+
+
+def home_of(snapshot: Snapshot, oid: bytes) -> bytes:
+    """Return the commit in which a commit's work lives: the one that counts, or else the last one made of it."""
+    pending, met, last = [oid], {oid}, oid
+    while pending:
+        current = pending.pop()
+        commit = snapshot.commit(current)
+        if commit is not None:
+            last = current
+            if commit.status == COUNTED:
+                return current
+        heirs = [heir for heir in snapshot.heirs(current) if heir not in met]
+        met.update(heirs)
+        pending += heirs
+    return last
 
 
 def registered_agent(snapshot: Snapshot, fact: AgentFact) -> Agent:

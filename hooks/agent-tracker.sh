@@ -70,7 +70,7 @@ if [ "$at_need" = use ]; then
 	}
 	at_use=
 	[ -f "$at_git/agent-tracker/use" ] && at_read_use || return 0
-	case ${AGENT_TRACKER_AGENT-}$at_clients${AI_AGENT-}:$at_use in
+	case ${AGENT_TRACKER_AGENT-}$at_session$at_clients${AI_AGENT-}:$at_use in
 	:) at_as=human ;;
 	:*)
 		if [ -f "$AT_REGISTRY/ids/$at_use" ]; then
@@ -211,6 +211,10 @@ return 0
 #     the id, its second the name. Pre-commit need not read it. A file system that folds case finds a marker by another
 #     spelling too: so `ids`, `names` and `clients` are searched for keys without capitals and hold no others; a name
 #     that has some stands in `mixed`, and what is found there is compared.
+# at_session: the agent of the session that AGENT_TRACKER_SESSION names, if there is one; `/`, which is no agent's id,
+#     where the session's own id may be no file name. A session's file lies in `sessions` beside the registry: its
+#     agent's id, then its own, which is compared as a name in `mixed` is. It stays when the agent is retired or halted:
+#     `ids` tells.
 # at_clients: the clients that announce themselves; OPENCODE and CRUSH count where they are exactly 1.
 # at_marks: the identity variables as fields of the line. at_odd: it is not for the shell to record the commit; `done`:
 #     it did. What it cannot: odd or long values, a ref that is packed or in a reftable.

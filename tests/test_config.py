@@ -211,6 +211,7 @@ def test_writing_makes_the_file_and_reads_back(paths: UserPaths) -> None:
         "policy": "warn",
         "validateIn": "commit-msg",
         "hookStyle": "files",
+        "export": "status",
     }
     for setting in SETTINGS:
         write_value(paths, setting, given[setting.name])

@@ -760,6 +760,7 @@ def test_a_database_that_is_not_ours(work: GitRepo, content: bytes) -> None:
     assert problems(work) == {}
 
 
+@pytest.mark.damages
 def test_a_database_that_is_cut_off(work: GitRepo) -> None:
     """Damage is one problem, though several checks meet it."""
     path = Path(context().paths.default_database)
@@ -769,6 +770,7 @@ def test_a_database_that_is_cut_off(work: GitRepo) -> None:
     assert "damaged" in found["database"]["message"]
 
 
+@pytest.mark.damages
 def test_a_database_of_a_newer_version(work: GitRepo) -> None:
     """It is left alone, and an upgrade is the remedy."""
     path = Path(context().paths.default_database)

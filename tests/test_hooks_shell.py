@@ -14,6 +14,7 @@ import pytest
 
 from agent_tracker.installation.install import SHARED, hook_texts
 from agent_tracker.registration import CLIENTS, EXACT_VALUES, VARIABLES
+from agent_tracker.registry import write_session
 from gitrepo import Done, GitRepo, run
 
 if TYPE_CHECKING:
@@ -68,6 +69,10 @@ class Hooked(NamedTuple):
         """Write a marker into the registry."""
         (self.registry / kind).mkdir(exist_ok=True)
         (self.registry / kind / key).write_text(f"{agent}\n{name}\n")
+
+    def begin(self, session: str, agent: str) -> None:
+        """Write down whose a session is, as its beginning does."""
+        write_session(str(self.registry), session, agent, now_ns=time.time_ns())
 
     def keep(self, event: str, body: str, *, mode: int = 0o755) -> None:
         """Put a foreign hook where ours finds it."""
@@ -220,6 +225,53 @@ def test_whatever_else_is_set_is_recorded(hooked: Hooked, env: dict[str, str], r
     fields = "\t".join(f"{name}={env[name]}" for name in VARIABLES if name in env)
     assert hooked.lines() == [f"1\tcommit\t{oid}\t{resolved}\t\t\t{fields}"]
     assert [call[0] for call in hooked.called()] == ([] if resolved else ["pre-commit"])
+
+
+@pytest.mark.parametrize(
+    ("session", "env", "resolved", "is_asked"),
+    [
+        pytest.param("ses_1aB", {}, "ag-1", False, id="known"),
+        pytest.param("ses_1aB", {"CLAUDECODE": "1"}, "ag-1", False, id="in-a-client"),
+        pytest.param("ses_1aB", {"CLAUDECODE": "1", "GEMINI_CLI": "1"}, "ag-1", False, id="in-two-clients"),
+        pytest.param("ses_1aB", {"AGENT_TRACKER_AGENT": "front"}, "ag-2", False, id="beside-a-name"),
+        pytest.param("ses_1aB", {"AGENT_TRACKER_AGENT": "human"}, "human", False, id="beside-a-person"),
+        pytest.param("of-nobody", {}, "", True, id="of-an-agent-that-may-not-commit"),
+        pytest.param("of-nobody", {"CLAUDECODE": "1"}, "", True, id="of-such-an-agent-in-a-client"),
+        pytest.param("other", {}, "human", False, id="unknown"),
+        pytest.param("other", {"CLAUDECODE": "1"}, "ag-4", False, id="unknown-in-a-client"),
+        pytest.param("SES_1Ab", {}, "human", False, id="another-spelling"),
+        pytest.param("../ids/ag-1", {}, "", True, id="no-file-name"),
+        pytest.param(".hidden", {}, "", True, id="a-dot"),
+    ],
+)
+def test_a_session_tells_whose_a_commit_is(
+    hooked: Hooked, session: str, env: dict[str, str], resolved: str, *, is_asked: bool
+) -> None:
+    """Its agent's, before a client's; Python decides where that one may not commit, or the id is no file name."""
+    hooked.mark("ids", "ag-1", "ag-1")
+    hooked.mark("names", "front", "ag-2")
+    hooked.mark("clients", "claude", "ag-4")
+    hooked.begin("ses_1aB", "ag-1")
+    hooked.begin("of-nobody", "ag-3")
+    env = {"AGENT_TRACKER_SESSION": session, **env}
+    oid = hooked.repo.commit("first", env=env)
+    fields = "\t".join(f"{name}={env[name]}" for name in VARIABLES if name in env)
+    assert hooked.lines() == [f"1\tcommit\t{oid}\t{resolved}\t\t\t{fields}"]
+    assert [call[0] for call in hooked.called()] == (["pre-commit"] if is_asked else [])
+
+
+@pytest.mark.parametrize(("session", "is_refused"), [("ses_1", False), ("of-nobody", True), ("other", False)])
+def test_use_does_not_stand_in_for_a_session(hooked: Hooked, session: str, *, is_refused: bool) -> None:
+    """The agent in use commits only where no session is known."""
+    for agent in ("ag-1", "ag-2"):
+        hooked.mark("ids", agent, agent)
+    hooked.begin("ses_1", "ag-1")
+    hooked.begin("of-nobody", "ag-3")
+    hooked.use("ag-2\n", seconds=60)
+    hooked.answer("exit 42")
+    env = {"AGENT_TRACKER_SESSION": session}
+    assert (hooked.repo.try_git("commit", "--allow-empty", "-qm", "a", env=env).code != 0) is is_refused
+    assert is_refused or hooked.lines()[0].split("\t")[3] == {"ses_1": "ag-1", "other": "ag-2"}[session]
 
 
 def test_every_variable_is_recorded_in_order(hooked: Hooked) -> None:
@@ -1037,6 +1089,8 @@ def test_inherited_shell_options_do_no_harm(tmp_path: Path) -> None:
         pytest.param({"AGENT_TRACKER_AGENT": "ag-1"}, id="id"),
         pytest.param({"AGENT_TRACKER_AGENT": "front", "CLAUDECODE": "1"}, id="name-in-a-client"),
         pytest.param({"AGENT_TRACKER_AGENT": "Front"}, id="name-with-a-capital"),
+        pytest.param({"AGENT_TRACKER_SESSION": "ses_1aB"}, id="session"),
+        pytest.param({"AGENT_TRACKER_SESSION": "unknown"}, id="unknown-session"),
     ],
 )
 @pytest.mark.parametrize(
@@ -1051,6 +1105,7 @@ def test_the_hot_path_starts_nothing(hooked: Hooked, event: str, argument: str, 
     for kind, key in (("clients", "claude"), ("clients", "opencode"), ("ids", "ag-1"), ("names", "front")):
         hooked.mark(kind, key, "ag-1")
     hooked.mark("mixed", "Front", "ag-1", "Front")
+    hooked.begin("ses_1aB", "ag-1")
     hooked.choose(event)
     if event.endswith("-applypatch"):
         hooked.apply_patches()

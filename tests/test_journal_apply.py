@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from agent_tracker import journal_tables
 from agent_tracker.books import Milestone
 from agent_tracker.journal import GRADES, SIDES, BugFact, ForgetFact, GradeFact
-from agent_tracker.records import HUMAN, MICRO, Agent, Fact, Standing, StateFact
+from agent_tracker.records import HUMAN, MICRO, Agent, Fact, Marks, Standing, StateFact
 from facts import (
     NOW,
     PROJECT,
@@ -36,6 +36,7 @@ from facts import (
     rewrite,
     rules_fact,
     session,
+    sighting,
     state_fact,
     store_at,
     undone,
@@ -323,11 +324,26 @@ def everything(store: Store) -> Everything:
     return reading(store, read)
 
 
+def by_session(name: str) -> Marks:
+    """Return the marks of a commit that says in which session it was made."""
+    return (("hook", "1"), ("AGENT_TRACKER_SESSION", name))
+
+
+def in_client(name: str) -> Marks:
+    """Return the marks of a commit that was made in a client's session."""
+    return (("hook", "1"), ("CLAUDECODE", "1"), ("CLAUDE_CODE_SESSION_ID", name))
+
+
 NAMES = [f"c{i}" for i in range(5)]
 TIMES = st.integers(NOW, NOW + 30)
+FIRST_TWIN = agent_fact("twin", client="claude", at=NOW - 100)
+SECOND_TWIN = agent_fact("twin", client="claude", at=NOW - 100, model="model-2")
 AGENTS: list[Fact] = [
     CODER,
     OTHER,
+    FIRST_TWIN,
+    SECOND_TWIN,
+    state_fact(FIRST_TWIN, "retired", NOW + 12),
     state_fact(CODER, "retired", NOW + 10),
     state_fact(CODER, "active", NOW + 20),
     state_fact(OTHER, "active", NOW + 15),
@@ -336,7 +352,17 @@ FACTS = st.one_of(
     st.builds(
         commit_fact,
         st.sampled_from(NAMES),
-        marks=st.sampled_from([by_agent("coder"), by_agent("other"), (("hook", "1"),)]),
+        marks=st.sampled_from(
+            [
+                by_agent("coder"),
+                by_agent("other"),
+                (("hook", "1"),),
+                by_session("s"),
+                by_session("t"),
+                in_client("s"),
+                in_client("t"),
+            ]
+        ),
         operation=st.sampled_from(["commit", "rebase"]),
         at=TIMES,
     ),
@@ -348,6 +374,12 @@ FACTS = st.one_of(
         at=TIMES,
         old_lines=st.integers(0, 3),
         own_lines=st.integers(0, 3),
+    ),
+    st.builds(
+        sighting,
+        st.sampled_from(NAMES),
+        st.sampled_from([by_session("s"), in_client("t"), by_agent("other")]),
+        at=TIMES,
     ),
     st.builds(correction, st.sampled_from(NAMES), st.sampled_from([HUMAN, CODER.id, OTHER.id]), at=TIMES),
     st.builds(loss, st.sampled_from(NAMES), is_lost=st.booleans(), at=TIMES),
@@ -366,7 +398,12 @@ FACTS = st.one_of(
     st.builds(bug, st.sampled_from(["b1", "b2"]), st.sampled_from(NAMES), at=TIMES),
     st.builds(bug, st.sampled_from(["b3", "b4"]), agent=st.sampled_from([CODER.id, OTHER.id]), at=TIMES),
     st.builds(withdrawal, st.sampled_from(["b1", "b3"]), at=TIMES),
-    st.builds(session, st.sampled_from(["s", "t"]), st.sampled_from([CODER.id, OTHER.id]), at=TIMES),
+    st.builds(
+        session,
+        st.sampled_from(["s", "t"]),
+        st.sampled_from([CODER.id, OTHER.id, FIRST_TWIN.id, SECOND_TWIN.id]),
+        at=TIMES,
+    ),
     st.builds(
         pulse,
         st.sampled_from([f"p{i}" for i in range(5)]),
@@ -429,6 +466,44 @@ def test_the_order_of_arrival_does_not_show(drawn: tuple[list[Fact], list[list[F
             assert problems(in_parts) == ()
         assert problems(at_once) == ()
         assert everything(in_parts) == everything(at_once)
+
+
+@pytest.mark.parametrize("name", ["s", "sé", "s" * 150])
+@pytest.mark.parametrize("is_sighted", [False, True], ids=["mark", "late-word"])
+def test_a_session_that_arrives_late_has_its_commits(store: Store, name: str, *, is_sighted: bool) -> None:
+    """They are its agent's then, and a person's until then."""
+    marks = (("hook", "1"),) if is_sighted else by_session(name)
+    late: list[Fact] = [sighting("c0", by_session(name))] if is_sighted else []
+    apply_all(store, [commit_fact("c0", marks=marks), *late])
+    assert xp(store) == 0
+    apply_all(store, [session(name, CODER.id)])
+    assert xp(store) == 5
+    assert problems(store) == ()
+
+
+def test_a_session_whose_agent_arrives_late_has_its_commits(store: Store) -> None:
+    """Whichever of the three comes last."""
+    apply_all(store, [session("s", FIRST_TWIN.id), commit_fact("c0", marks=by_session("s"))])
+    apply_all(store, [FIRST_TWIN])
+    assert standing_of(store, FIRST_TWIN).earned_micro == 5 * MICRO
+    assert problems(store) == ()
+
+
+def test_of_two_agents_of_a_client_its_session_tells(store: Store) -> None:
+    """Before the session is known the commit is nobody's."""
+    apply_all(store, [FIRST_TWIN, SECOND_TWIN, commit_fact("c0", marks=in_client("s"))])
+    assert standing_of(store, SECOND_TWIN).earned_micro == 0
+    apply_all(store, [session("s", SECOND_TWIN.id)])
+    assert standing_of(store, SECOND_TWIN).earned_micro == 5 * MICRO
+    assert problems(store) == ()
+
+
+def test_an_agent_retired_at_a_whole_second_has_what_it_made_before(store: Store) -> None:
+    """And nothing that was made in that second, in one transaction."""
+    late = commit_fact("late", marks=by_agent("coder"), at=NOW + 10)
+    apply_all(store, [state_fact(CODER, "retired", NOW + 10), *commits(1), late])
+    assert xp(store) == 5
+    assert problems(store) == ()
 
 
 def test_a_tally_tells_projects_apart(store: Store) -> None:

@@ -21,7 +21,7 @@ from agent_tracker.flush import known_agents, open_store
 from agent_tracker.git import run
 from agent_tracker.hook import environment_marks, explain
 from agent_tracker.registration import Roster, identify
-from agent_tracker.registry import write_agents
+from agent_tracker.registry import read_session, write_agents
 from agent_tracker.tables import TABLES
 
 if TYPE_CHECKING:
@@ -156,7 +156,8 @@ def _tree(top: str) -> dict[str, str]:
 def agent(context: Context) -> Iterator[Finding]:
     """Yield where this process's environment names an agent that would get no credit."""
     marks = (("hook", "1"), *environment_marks(context.env))
-    identity = identify(marks, Roster(known_agents(context)), at_ns=context.now_ns)
+    roster = Roster(known_agents(context), lambda session: read_session(context.paths.registry, session))
+    identity = identify(marks, roster, at_ns=context.now_ns)
     if identity.problem:
         yield Finding(*explain(identity, context.env))
 

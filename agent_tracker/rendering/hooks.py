@@ -153,8 +153,12 @@ def show_outcomes(shown: list[dict[str, object]], lines: list[str], *, as_json: 
 
 def after_setting(name: str) -> list[str]:
     """Return what is to be done so that a changed setting takes effect."""
-    is_about_hooks = name.removeprefix("agenttracker.").lower() in ("validatein", "hookstyle")
-    return ["To move the hooks over: agent-tracker install-hooks"] if is_about_hooks else []
+    match name.removeprefix("agenttracker.").lower():
+        case "validatein" | "hookstyle":
+            return ["To move the hooks over: agent-tracker install-hooks"]
+        case "export":
+            return ["It is written at each flush while it is on. Turned off, its files stay, and git sees them again."]
+    return []
 
 
 def uninstall_lines(report: UninstallReport, trouble: str) -> list[str]:

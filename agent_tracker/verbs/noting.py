@@ -16,7 +16,7 @@ from agent_tracker.hook import environment_marks
 from agent_tracker.lines import fact_line
 from agent_tracker.paths import RepositoryPaths
 from agent_tracker.records import HUMAN, UNCLAIMED, Commit, main_agent
-from agent_tracker.registration import AGENT_VARIABLE, find_clients
+from agent_tracker.registration import AGENT_VARIABLE, SESSION_VARIABLE, find_clients
 from agent_tracker.spool import append, ensure_directory
 from agent_tracker.stored_facts import home_of
 
@@ -53,7 +53,7 @@ def new_id() -> str:
 def is_person(env: Mapping[str, str]) -> bool:
     """Tell whether a person runs this: no agent announces itself in the environment, or it says `human`."""
     named = env.get(AGENT_VARIABLE, "")
-    return named == HUMAN or not (named or find_clients(environment_marks(env)))
+    return named == HUMAN or not (named or env.get(SESSION_VARIABLE) or find_clients(environment_marks(env)))
 
 
 def check_installed(repository: Repository) -> str:

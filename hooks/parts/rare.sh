@@ -1,4 +1,4 @@
-# agent-tracker-hook 1: the agent, where AGENT_TRACKER_AGENT has a capital letter or another client announces itself.
+# agent-tracker-hook 1: the agent, where its name has a capital letter, or a session or another client tells.
 at_codex=${CODEX_CI-}${CODEX_THREAD_ID-}${CODEX_SANDBOX-}
 at_clients=${CLAUDECODE:+ claude}${at_codex:+ codex}${GEMINI_CLI:+ gemini}${COPILOT_CLI:+ copilot}${QWEN_CODE:+ qwen}\
 ${CURSOR_AGENT:+ cursor}${AMP_CURRENT_THREAD_ID:+ amp}${GOOSE_TERMINAL:+ goose}${AUGMENT_AGENT:+ augment}\
@@ -8,7 +8,18 @@ case ${OPENCODE-}:${CRUSH-} in
 1:*) at_clients="$at_clients opencode" ;;
 *:1) at_clients="$at_clients crush" ;;
 esac
-case ${AGENT_TRACKER_AGENT:+x}$at_clients${AI_AGENT:+:} in
+at_session=
+case ${AGENT_TRACKER_AGENT:+x}:${AGENT_TRACKER_SESSION-} in
+x* | :) ;;
+:.* | :*[!ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-]*) at_session=/ ;;
+*)
+	at_x=${AT_REGISTRY%/*}/sessions/$AGENT_TRACKER_SESSION
+	[ -f "$at_x" ] && { read -r at_session && read -r at_x; } <"$at_x" && [ "$at_x" = "$AGENT_TRACKER_SESSION" ] ||
+		at_session=
+	;;
+esac
+case ${AGENT_TRACKER_AGENT:+x}${at_session:+s}$at_clients${AI_AGENT:+:} in
+s*) [ ! -f "$AT_REGISTRY/ids/$at_session" ] || at_as=$at_session ;;
 x*)
 	case $AGENT_TRACKER_AGENT in
 	.* | *[!ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-]*) ;;

@@ -1,0 +1,179 @@
+"""Making a text go: a secret in a note, or words that should not have been written.
+
+Owns finding what an id means and every place that its texts may be in: the store and its freed pages, the spools and
+segments of every known repository, the log, the exports. A tombstone stays, by which the text is kept out wherever else
+it may come from. Never prints; never touches git's own objects.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent_tracker import journal_codec, journal_tables, packing
+from agent_tracker.apply import FORGOTTEN
+from agent_tracker.errors import AgentTrackerError, UsageError
+from agent_tracker.export.writing import refresh_exports
+from agent_tracker.files import read_text
+from agent_tracker.flush import Context, find_project, flush, known_repositories, open_store
+from agent_tracker.journal import ForgetFact
+from agent_tracker.paths import RepositoryPaths
+from agent_tracker.records import CreditFact
+from agent_tracker.redact import redact_log, redact_spool
+from agent_tracker.repository import known_repository
+from agent_tracker.verbs.grading import check_person
+from agent_tracker.verbs.noting import note
+from agent_tracker.views.journal import one_by_id
+
+if TYPE_CHECKING:
+    from agent_tracker.repository import Repository
+    from agent_tracker.tables import Snapshot
+
+__all__ = ["Forgotten", "Found", "find", "forget"]
+
+OID_DIGITS = (40, 64)
+
+
+class Found(NamedTuple):
+    """What an id means: `id` in full, what it is (`grade`, `bug`, ... or `commit`), and the texts that it has now.
+
+    `is_forgotten`: its texts had to go already.
+    """
+
+    id: str
+    what: str
+    texts: tuple[str, ...]
+    is_forgotten: bool
+
+
+class Forgotten(NamedTuple):
+    """What was done. `lines` were blanked outside of the store.
+
+    `missing` are known repositories that are not there now: what lies in them stays until this is done again there.
+    `troubles` say what else could not be reached, one line each.
+    """
+
+    found: Found
+    lines: int
+    missing: tuple[str, ...]
+    troubles: tuple[str, ...]
+
+
+def find(repository: Repository | None, context: Context, text: str) -> Found:
+    """Return what `text` means, having flushed what is here, and every known repository where it is not found so far.
+
+    Args:
+        repository: Where one is at hand.
+        context: Paths, environment, time.
+        text: An id, or its first digits; a commit by its whole oid.
+
+    Raises:
+        UsageError: Nothing, or more than one thing, has this id.
+        StoreError: The store cannot be used.
+    """
+    has_spool = repository is not None and os.path.isdir(RepositoryPaths(repository.common_dir).spool_dir)
+    flush(repository if has_spool else None, context)
+    try:
+        return _find(context, text)
+    except UsageError:
+        for each in _repositories(context)[0]:
+            flush(each, context)
+        return _find(context, text)
+
+
+def _find(context: Context, text: str) -> Found:
+    store, _ = open_store(context)
+    with store.snapshot() as snapshot:
+        if snapshot is None:
+            raise UsageError(f"nothing has the id {text[:64]}", "nothing is recorded yet")
+        if len(text) in OID_DIGITS:
+            return _find_commit(snapshot, text.lower())
+        texts: dict[str, tuple[str, list[str]]] = {}
+        for kind in journal_codec.KINDS:
+            for key, value in snapshot.table(kind.table).items(kind.letter) if kind.texts else ():
+                fact = journal_codec.unpack(key, value)
+                held = [str(getattr(fact, name)) for name in kind.texts]
+                texts.setdefault(str(fact[0]), (kind.word, []))[1].extend(filter(None, held))
+        wanted = one_by_id(texts, text)
+        what, found = texts[wanted]
+        return Found(wanted, what, tuple(found), wanted in _targets(snapshot))
+
+
+def _find_commit(snapshot: Snapshot, text: str) -> Found:
+    """Return a commit's subject, and why its credit was put right.
+
+    Raises:
+        UsageError: No such commit is known.
+    """
+    try:
+        oid = bytes.fromhex(text)
+    except ValueError:
+        oid = b""
+    commit = snapshot.commit(oid) if oid else None
+    if commit is None:
+        raise UsageError(f"no commit {text[:64]} is known", "agent-tracker log --json shows whole oids")
+    events = (packing.unpack_event(key, value) for key, value in snapshot.table("events").items(b"c" + oid))
+    whys = [event.why for event in events if isinstance(event, CreditFact) and event.oid == oid and event.why]
+    subject = [] if commit.subject == FORGOTTEN else [commit.subject]
+    return Found(text, "commit", tuple(filter(None, subject + whys)), text in _targets(snapshot))
+
+
+def _targets(snapshot: Snapshot) -> set[str]:
+    return {fact.target for fact in journal_tables.facts(snapshot, ForgetFact)}
+
+
+def forget(context: Context, found: Found) -> Forgotten:
+    """Make the texts of what was found go, everywhere; doing it again finishes what was interrupted.
+
+    Backups are told by the tombstone, which is a fact like any other.
+
+    Args:
+        context: Paths, environment, time.
+        found: As `find` returned it.
+
+    Raises:
+        RegistrationError: An agent asks for it.
+        SpoolError: The tombstone cannot be written down.
+        StoreError: The store cannot be used.
+    """
+    check_person(context.env, "what is to be forgotten", f"forget {found.id}")
+    noted = note(None, context, ForgetFact(found.id, context.now_ns))
+    troubles = [noted.trouble] if noted.trouble else []
+    repositories, missing = _repositories(context)
+    lines = 0
+    directories = [context.paths.spool_dir, *(RepositoryPaths(each.common_dir).spool_dir for each in repositories)]
+    for directory in dict.fromkeys(directories):
+        try:
+            lines += redact_spool(directory, found.id, found.texts, timeout_s=context.timeout_s)
+        except AgentTrackerError as error:
+            troubles.append(error.message)
+    try:
+        lines += redact_log(context.paths.log_file, found.texts)
+    except AgentTrackerError as error:
+        troubles.append(error.message)
+    store, _ = open_store(context)
+    for repository in repositories:
+        troubles += refresh_exports(repository, store, find_project(repository))
+    store.scrub(timeout_s=context.timeout_s)
+    return Forgotten(found, lines, tuple(missing), tuple(troubles))
+
+
+def _repositories(context: Context) -> tuple[list[Repository], list[str]]:
+    """Return every known repository that is there, and the paths of those that are not."""
+    present, missing = {}, []
+    for path in _known_paths(context):
+        try:
+            repository = known_repository(path)
+            present[os.path.realpath(repository.common_dir)] = repository
+        except AgentTrackerError:
+            missing.append(path)
+    return list(present.values()), missing
+
+
+def _known_paths(context: Context) -> list[str]:
+    """Return the paths of all repositories that were ever known, also of those that are not there."""
+    store, _ = open_store(context)
+    with store.snapshot() as snapshot:
+        stored = [os.fsdecode(project.path) for project in snapshot.projects()] if snapshot else []
+    listed = read_text(context.paths.repositories).split("\n")
+    return [path for path in dict.fromkeys([*known_repositories(context), *stored, *listed]) if path]

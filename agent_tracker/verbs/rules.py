@@ -1,0 +1,143 @@
+"""The rules: shown, changed in the user's file, and put in force for all that ever happened.
+
+Owns those verbs. A change in the file holds from then on; only `rederive` changes what was earned before. Never prints.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from agent_tracker.apply import apply
+from agent_tracker.config import read_rules, write_rule
+from agent_tracker.derivation import derive, rederive
+from agent_tracker.errors import ConfigError, UsageError
+from agent_tracker.flush import Context, FlushReport, flush, open_store, tell_hooks
+from agent_tracker.journal import RulesFact
+from agent_tracker.journal_tables import facts
+from agent_tracker.rules import RULES, Timeline, format_values
+from agent_tracker.verbs.grading import check_person
+from agent_tracker.views.rules import RulesHistory, Shift, rules_history, shifts
+
+if TYPE_CHECKING:
+    from agent_tracker.records import Agent
+    from agent_tracker.store import Store
+    from agent_tracker.tables import Snapshot
+
+__all__ = ["Rederivation", "rederive_all", "rules", "set_rule", "unset_rule"]
+
+CHANGE = "another judgement of all that agents earn"
+
+
+class Rederivation(NamedTuple):
+    """What deriving everything anew changes, or changed.
+
+    `before` and `after` are the agents; `is_rules_change`: other rules held for some of what happened.
+    """
+
+    shifts: tuple[Shift, ...]
+    unchanged: int
+    is_rules_change: bool
+
+
+def rules(snapshot: Snapshot | None, context: Context) -> RulesHistory:
+    """Return the rules in force and their history; those of the configuration where there is no store yet.
+
+    Raises:
+        ConfigError: The configuration is not valid.
+    """
+    if snapshot is not None:
+        return rules_history(facts(snapshot, RulesFact))
+    configured, _ = read_rules(context.paths)
+    return rules_history([RulesFact(0, is_for_all=True, values=format_values(configured))])
+
+
+def set_rule(context: Context, name: str, text: str) -> tuple[str, int, FlushReport]:
+    """Set a rule in the user's file, in force from now on; return its name as it is spelt, and its value.
+
+    Raises:
+        RegistrationError: An agent asks for it.
+        ConfigError: There is no such rule, or it may not have this value beside the others.
+        UsageError: The value is no number.
+        AgentTrackerError: As `flush.flush`; the file is changed all the same.
+    """
+    check_person(context.env, CHANGE, "rules set ...")
+    rule = _named(name)
+    try:
+        value = int(text[:20])
+    except ValueError as error:
+        raise UsageError(f"{rule} must be a whole number, not {text[:40]!r}", "agent-tracker rules") from error
+    write_rule(context.paths, rule, value)
+    return rule, value, flush(None, context)
+
+
+def unset_rule(context: Context, name: str) -> tuple[str, FlushReport]:
+    """Take a rule out of the user's file: its default is in force from now on; return its name as it is spelt.
+
+    Raises:
+        RegistrationError: An agent asks for it.
+        ConfigError: It does not stand there, or its default does not go with the other rules.
+        AgentTrackerError: As `flush.flush`; the file is changed all the same.
+    """
+    check_person(context.env, CHANGE, "rules unset ...")
+    known = next((rule.name for rule in RULES if rule.name.lower() == name.lower()), name)
+    if not write_rule(context.paths, known, None):
+        raise ConfigError(f"{known[:40]} is not set in {context.paths.config_file}", "agent-tracker rules")
+    return known, flush(None, context)
+
+
+def _named(name: str) -> str:
+    for rule in RULES:
+        if rule.name.lower() == name.lower():
+            return rule.name
+    raise ConfigError(f"unknown rule {name[:40]!r}", "agent-tracker rules lists them")
+
+
+def rederive_all(context: Context, *, dry_run: bool) -> Rederivation:
+    """Derive everything anew from the facts, under the rules that are in force now, as if they always had been.
+
+    Args:
+        context: Paths, environment, time.
+        dry_run: Change nothing, and say what would change.
+
+    Raises:
+        RegistrationError: An agent asks for it.
+        StoreError: The store cannot be used, or a fact in it is damaged.
+        AgentTrackerError: As `flush.flush`, which goes first.
+    """
+    if not dry_run:
+        check_person(context.env, CHANGE, "rederive")
+    flush(None, context)
+    store, _ = open_store(context)
+    if dry_run:
+        with store.snapshot() as snapshot:
+            return _planned(snapshot) if snapshot else Rederivation((), 0, is_rules_change=False)
+    if not store.exists():
+        return Rederivation((), 0, is_rules_change=False)
+    done = _rederive(store, context)
+    tell_hooks(context)
+    return done
+
+
+def _planned(snapshot: Snapshot) -> Rederivation:
+    current = Timeline([RulesFact(0, is_for_all=True, values=format_values(snapshot.timeline().current))])
+    before, after = snapshot.agents(), derive(snapshot, current).standings
+    return _compared(before, [agent._replace(standing=after[agent.id]) for agent in before], snapshot)
+
+
+def _rederive(store: Store, context: Context) -> Rederivation:
+    with store.writer(timeout_s=context.timeout_s) as writer:
+        before, known = writer.agents(), list(facts(writer, RulesFact))
+        planned = _compared(before, before, writer)
+        if planned.is_rules_change:
+            # A clock that went backwards must not put this before what it replaces.
+            at_ns = max([context.now_ns, *(fact.recorded_ns + 1 for fact in known)])
+            values = format_values(writer.timeline().current)
+            apply(writer, [RulesFact(at_ns, is_for_all=True, values=values)], now=context.now)
+        else:
+            rederive(writer, context.now)
+        return _compared(before, writer.agents(), writer)._replace(is_rules_change=planned.is_rules_change)
+
+
+def _compared(before: list[Agent], after: list[Agent], snapshot: Snapshot) -> Rederivation:
+    found = shifts({agent.id: agent.standing for agent in before}, {agent.id: agent.standing for agent in after})
+    return Rederivation(tuple(found), len(before) - len(found), not snapshot.timeline().is_constant)
