@@ -37,7 +37,7 @@ Rules = dict[str, int]
 
 
 class Rule(NamedTuple):
-    """One rule: an integer between `minimum` and MAX_VALUE; `source` is where it stands in the product's design."""
+    """One rule: an integer between `minimum` and MAX_VALUE; `source` is where it is laid down."""
 
     name: str
     default: int
@@ -46,13 +46,13 @@ class Rule(NamedTuple):
     source: str
 
 
-_EXPERIENCE = "DESIGN 7, experience"
-_LEVELS = "DESIGN 7, levels"
-_BUGS = "DESIGN 7, bugs"
-_GRADES = "DESIGN 7, grades"
-_NEW = "DESIGN 7, a new agent"
-_TRUST = "DESIGN 7, trust tiers"
-_SCORE = "DESIGN 7, score tiers"
+_EXPERIENCE = "README, Standing: experience"
+_LEVELS = "README, Standing: levels"
+_BUGS = "README, Standing: bugs"
+_GRADES = "README, Standing: grades"
+_NEW = "README, Standing: a new agent"
+_TRUST = "README, Standing: trust tiers"
+_SCORE = "README, Standing: score tiers"
 
 RULES = (
     Rule("toolXp", 1, 0, "XP for a successful use of a tool", _EXPERIENCE),

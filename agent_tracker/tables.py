@@ -21,8 +21,9 @@ projects                number (4)                                  project fact
 spools                  `s` segment · `r` worktree · `l` oid        bytes applied · reflog position · lost since
 ======================  ==========================================  ==================================================
 
-The other kinds of DESIGN (communication, retrospectives, ...) have their sub-database from the start, so that a store
-never needs a migration to gain one.
+What the journal keeps in `communication`, `retrospectives`, `activities`, `sessions`, `metrics` and `health` is laid
+out in `journal_tables`. The other kinds have their sub-database from the start, so that a store never needs a migration
+to gain one.
 """
 
 from __future__ import annotations

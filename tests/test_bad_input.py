@@ -186,7 +186,6 @@ def test_a_full_disk_keeps_the_commit(repo: GitRepo, home: Path) -> None:
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        (("agents", "show", "nobody"), ("unknown agent", "nobody")),
         (("agents", "retire", "nobody"), ("unknown agent",)),
         (("use", "nobody"), ("unknown agent",)),
         (("credit", "HEAD", "nobody"), ("unknown agent",)),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agent_tracker.benches.bench import Codec, Figures, Machine, StoreSpeed, as_lines, as_mapping
+from agent_tracker.benches.bench import Codec, Figures, Machine, StoreSpeed
 from agent_tracker.benches.bench_hooks import (
     BenchRepository,
     CommitCost,
@@ -19,8 +19,10 @@ from agent_tracker.benches.bench_hooks import (
     ratio,
 )
 from agent_tracker.benches.bench_others import SET_UPS, Other, OthersCost, find_program, measure_others
+from agent_tracker.benches.bench_reading import ReadingCost
 from agent_tracker.benches.throwaway import throwaway
 from agent_tracker.errors import AgentTrackerError
+from agent_tracker.rendering.bench import as_lines, as_mapping
 from gitrepo import agent_tracker
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ FIGURES = Figures(
             Other("husky", "", (), 0.0, 0.0, (0.0, 0.0), "absent"),
         ),
     ),
+    ReadingCost(20, 1000, 200_000, 80.25, 120.5, 1.53, 3.25, 35.75, 4.5),
 )
 
 
@@ -83,8 +86,19 @@ def test_it_measures_for_real_and_leaves_nothing(temporary: Path, home: Path) ->
     assert figures["rebase"]["rebased_commits"] == 30
     assert [other["name"] for other in figures["others"]["others"]] == list(SET_UPS)
     assert figures["store"]["facts"] == 200
+    assert (figures["reading"]["agents"], figures["reading"]["commits"]) == (2, 400)
     assert [codec["name"] for codec in figures["codecs"]] == ["struct", "json", "msgspec"]
-    always = ("no_hooks_ms", "no_hook_ms", "nothing_to_do_ms", "import_lmdb_ms", "facts_per_s", "commit_reads_per_s")
+    always = (
+        "import_ms",
+        "status_ms",
+        "status_ratio",
+        "no_hooks_ms",
+        "no_hook_ms",
+        "nothing_to_do_ms",
+        "import_lmdb_ms",
+        "facts_per_s",
+        "commit_reads_per_s",
+    )
     present = {name: value for part in figures.values() if isinstance(part, dict) for name, value in part.items()}
     assert all(present[name] > 0 for name in always)
     assert all(abs(number) < 1e12 for number in numbers(figures))
@@ -120,6 +134,9 @@ def test_people_read_every_figure() -> None:
         "1.25 x (1.20 to 1.30)",
         "35.50",
         "1.50 x",
+        "1.53 x",
+        "with 1,000 agents and 200,000 commits",
+        "35.75",
         "200,000",
         "500,000",
         "600,000",

@@ -94,7 +94,7 @@ def test_no_flush_reads_the_database_as_it_is(work: GitRepo, argv: tuple[str, ..
 @pytest.mark.parametrize(
     ("argv", "shown", "without"),
     [
-        (("status",), "commits     2 recorded", "commits     1 recorded"),
+        (("status",), "commits  2 recorded", "commits  1 recorded"),
         (("log",), "b: work", "a: work"),
         (("agents",), "probation   1  10", "probation   1   5"),
         (("agents", "show", "one"), "commits  2", "commits  1"),

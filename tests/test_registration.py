@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_tracker.errors import RegistrationError
-from agent_tracker.records import HUMAN, MICRO, UNCLAIMED, Marks
+from agent_tracker.records import HUMAN, MICRO, UNCLAIMED, Agent, Marks
 from agent_tracker.registration import (
     CLIENTS,
     SESSION_VARIABLES,
@@ -365,3 +365,51 @@ def test_an_unknown_client_is_refused() -> None:
     with pytest.raises(RegistrationError, match="unknown client 'emacs'") as caught:
         client_name("emacs")
     assert "claude" in caught.value.hint
+
+
+def of_sessions(**agents: Agent) -> Roster:
+    """Return a roster of these agents, each with a session: `s_` and its argument's name."""
+    sessions = {f"s_{name}": each.id for name, each in agents.items()}
+    return Roster(agents.values(), lambda session: sessions.get(session, ""))
+
+
+ONE, TWO = (agent("claude", client="claude", model=model) for model in ("m-1", "m-2"))
+PLAIN = agent("plain")
+SESSIONS = of_sessions(one=ONE, two=TWO, plain=PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        pytest.param({"AGENT_TRACKER_SESSION": "s_plain"}, PLAIN.id, id="session"),
+        pytest.param({"AGENT_TRACKER_SESSION": "s_plain", "CLAUDECODE": "1"}, PLAIN.id, id="before-a-client"),
+        pytest.param({"AGENT_TRACKER_SESSION": "s_one", "AGENT_TRACKER_AGENT": "plain"}, PLAIN.id, id="after-a-name"),
+        pytest.param({"AGENT_TRACKER_SESSION": "s_one", "AGENT_TRACKER_AGENT": "human"}, HUMAN, id="after-human"),
+        pytest.param({"AGENT_TRACKER_SESSION": "unknown"}, HUMAN, id="unknown"),
+        pytest.param({"AGENT_TRACKER_SESSION": "unknown", "AGENT_TRACKER_AGENT": ""}, HUMAN, id="empty-name"),
+        pytest.param({"CLAUDECODE": "1", "CLAUDE_CODE_SESSION_ID": "s_two"}, TWO.id, id="one-of-a-client"),
+        pytest.param({"CLAUDECODE": "1", "CLAUDE_CODE_SESSION_ID": "s_plain"}, UNCLAIMED, id="none-of-the-client"),
+        pytest.param({"CLAUDECODE": "1", "CODEX_SESSION_ID": "s_two"}, UNCLAIMED, id="another-clients-variable"),
+        pytest.param({"CODEX_CI": "1", "CODEX_THREAD_ID": "s_plain"}, PLAIN.id, id="client-without-agents"),
+        pytest.param({"CLAUDE_CODE_SESSION_ID": "s_two"}, HUMAN, id="no-client"),
+        pytest.param({"OPENCODE": "1", "OPENCODE_PID": "s_plain"}, UNCLAIMED, id="a-process-is-no-session"),
+    ],
+)
+def test_a_session_tells_the_agent(env: dict[str, str], expected: str) -> None:
+    """Right after the name of an agent; a client's own where that leaves several, or none."""
+    assert identified(("hook", "1"), *env.items(), roster=SESSIONS).credits == whole(expected)
+
+
+def test_a_session_s_agent_was_resolved_then() -> None:
+    """Resumed in the second in which it committed, it may, as the hook saw."""
+    back = agent("back", transitions=((NOW, False), (NOW + 11, True)))
+    marks = (("hook", "1"), ("AGENT_TRACKER_SESSION", "s_back"))
+    assert identified(*marks, roster=of_sessions(back=back), at=NOW + 10).problem == "retired"
+    seen = identified(*marks, ("resolved", back.id), roster=of_sessions(back=back), at=NOW + 10)
+    assert (seen.credits, seen.reason) == (whole(back.id), "session s_back")
+
+
+def test_what_a_session_is_called_is_safe_to_show() -> None:
+    """The reason is for people."""
+    roster = Roster([PLAIN], lambda _: PLAIN.id)
+    assert identified(("AGENT_TRACKER_SESSION", "a\x1b[2J"), roster=roster).reason == "session 'a\\x1b[2J'"

@@ -60,7 +60,7 @@ def test_every_rule_is_shown_with_its_source(repo: GitRepo) -> None:
     shown = in_force(repo)
     assert list(shown) == [rule.name for rule in RULES]
     assert all(each["value"] == each["default"] and each["since"] is None for each in shown.values())
-    assert all(each["meaning"] and each["source"].startswith("DESIGN 7") for each in shown.values())
+    assert all(each["meaning"] and each["source"].startswith("README, Standing: ") for each in shown.values())
     assert "commitXp" in repo.ok("rules")
 
 

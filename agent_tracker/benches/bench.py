@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import msgspec
 
 from agent_tracker import packing
-from agent_tracker.apply import apply
+from agent_tracker.benches.bench_facts import apply_facts, made_agents, made_commits
 from agent_tracker.benches.bench_hooks import (
     CommitCost,
     FlushCost,
     PushCost,
-    Range,
     RebaseCost,
     added,
     alternate,
@@ -33,27 +32,25 @@ from agent_tracker.benches.bench_hooks import (
     measure_rebases,
     register_agent,
 )
-from agent_tracker.benches.bench_others import Other, OthersCost, measure_others
+from agent_tracker.benches.bench_others import OthersCost, measure_others
+from agent_tracker.benches.bench_reading import ReadingCost, measure_reading
 from agent_tracker.benches.throwaway import throwaway
 from agent_tracker.errors import AgentTrackerError
-from agent_tracker.escaping import escape
-from agent_tracker.records import AgentFact, CommitFact, ProjectFact
+from agent_tracker.records import ProjectFact
 from agent_tracker.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from agent_tracker.benches.throwaway import Throwaway
     from agent_tracker.packing import RawCommit
     from agent_tracker.tables import Snapshot
 
-__all__ = ["Codec", "Figures", "Machine", "StoreSpeed", "as_lines", "as_mapping", "bench"]
+__all__ = ["Codec", "Figures", "Machine", "StoreSpeed", "bench"]
 
 K = TypeVar("K")
 ESTIMATOR = "median of the differences within a round, rounds in random order"
 PROJECT = ProjectFact("0" * 36, b"/bench", b"", 1)
-BASELINE = "1.00 x: the baseline"
-NOW = 1_800_000_000
 AUTHORS = 20
 READABLE = 10_000
 PASSES = 5
@@ -108,6 +105,7 @@ class Figures(NamedTuple):
     took_s: float
     rebase: RebaseCost
     others: OthersCost
+    reading: ReadingCost
 
 
 def _say_nothing(_step: str) -> None:
@@ -150,10 +148,12 @@ def _measure(place: Throwaway, commits: int, facts: int, progress: Callable[[str
     flush = measure_flush(place, 2 * few)
     progress(f"the store, {facts} facts")
     store = _measure_store(place, facts)
+    progress(f"reading commands, {few} rounds")
+    reading = measure_reading(place, agent, few, commits=2 * facts)
     progress("codecs")
     codecs = _measure_codecs(place, few)
     took_s = time.perf_counter() - start
-    return Figures(machine, ESTIMATOR, commit, push, flush, store, codecs, took_s, rebase, others)
+    return Figures(machine, ESTIMATOR, commit, push, flush, store, codecs, took_s, rebase, others, reading)
 
 
 # -- the machine -------------------------------------------------------------------------------------------------------
@@ -197,28 +197,6 @@ def _file_system(path: str) -> str:
 # -- the store ---------------------------------------------------------------------------------------------------------
 
 
-def _agents(count: int) -> list[AgentFact]:
-    return [AgentFact(f"agent-{n:08x}", f"agent-{n}", "model", "all", "", 1) for n in range(count)]
-
-
-def _commits(count: int, agents: Sequence[AgentFact]) -> list[CommitFact]:
-    chance = random.Random(count)  # noqa: S311 -- data, not a secret
-    people = (("author", "A U Thor <author@example.org>"), ("committer", "A U Thor <author@example.org>"))
-    marks = [(("hook", "1"), ("resolved", a.id), ("AGENT_TRACKER_AGENT", a.id), *people) for a in agents]
-    return [
-        CommitFact(
-            chance.randbytes(20),
-            PROJECT.id,
-            "commit",
-            chance.choice(marks),
-            NOW + n,
-            NOW + count,
-            f"feat(module-{n % 1000}): do a thing of some length",
-        )
-        for n in range(count)
-    ]
-
-
 def _rate(count: int, took_s: Iterable[float]) -> float:
     return count / median(took_s)
 
@@ -229,14 +207,14 @@ def _measure_store(place: Throwaway, facts: int) -> StoreSpeed:
     Raises:
         AgentTrackerError: Not every fact arrived.
     """
-    agents = _agents(AUTHORS)
-    commits = _commits(facts, agents)
+    agents = made_agents(AUTHORS)
+    commits = made_commits(facts, agents, PROJECT.id)
     took_s, bytes_per_commit = [], 0.0
     for number in range(3):
         path = place.path(f"store-{number}")
         store = Store(path, max(1 << 26, facts * BYTES_A_COMMIT))
-        _apply(store, [PROJECT, *agents])
-        took_s.append(_apply(store, commits))
+        apply_facts(store, [PROJECT, *agents])
+        took_s.append(apply_facts(store, commits))
         bytes_per_commit = os.stat(path).st_size / facts
         os.unlink(path)
     return StoreSpeed(
@@ -244,30 +222,18 @@ def _measure_store(place: Throwaway, facts: int) -> StoreSpeed:
     )
 
 
-def _apply(store: Store, facts: Sequence[CommitFact | AgentFact | ProjectFact]) -> float:
-    """Apply facts in one transaction and return how long that took, opening and syncing included."""
-    start = time.perf_counter()
-    with store.writer(timeout_s=10) as writer:
-        applied = apply(writer, facts, now=NOW)
-    took_s = time.perf_counter() - start
-    expected = sum(1 for fact in facts if isinstance(fact, CommitFact))
-    if applied.commits != expected or sum(gain.commits for gain in applied.gains) != expected:
-        raise AgentTrackerError(f"{applied.commits} of {expected} facts were applied", "agent-tracker verify")
-    return took_s
-
-
 def _commit_reads(place: Throwaway) -> float:
-    agents = _agents(AUTHORS)
-    commits = _commits(READABLE, agents)
+    agents = made_agents(AUTHORS)
+    commits = made_commits(READABLE, agents, PROJECT.id)
     store = Store(place.path("commits"), READABLE * BYTES_A_COMMIT)
-    _apply(store, [PROJECT, *agents, *commits])
+    apply_facts(store, [PROJECT, *agents, *commits])
     return _reads(store, lambda snapshot: snapshot.commit, [fact.oid for fact in commits])
 
 
 def _agent_reads(place: Throwaway) -> float:
-    agents = _agents(READABLE)
+    agents = made_agents(READABLE)
     store = Store(place.path("agents"), READABLE * BYTES_A_COMMIT * 2)
-    _apply(store, agents)
+    apply_facts(store, agents)
     return _reads(store, lambda snapshot: snapshot.agent, [fact.id for fact in agents])
 
 
@@ -320,7 +286,7 @@ def _measure_codecs(place: Throwaway, rounds: int) -> tuple[Codec, ...]:
     """Measure each codec on the same records. Import times are whole processes against a bare interpreter."""
     rows: list[RawCommit] = [
         (fact.oid, 1, fact.operation, n % AUTHORS, fact.committed_at, fact.recorded_at, fact.subject)
-        for n, fact in enumerate(_commits(READABLE, _agents(AUTHORS)))
+        for n, fact in enumerate(made_commits(READABLE, made_agents(AUTHORS), PROJECT.id))
     ]
     import_ms = _measure_imports(place, rounds)
     structs = [_Commit(*row) for row in rows]
@@ -364,135 +330,3 @@ def _measure_codec(
             raise AgentTrackerError(f"{name} does not give back what it was given")
     count = len(records)
     return Codec(name, _rate(count, encoding_s), _rate(count, decoding_s), size / count, import_ms[name])
-
-
-# -- the figures -------------------------------------------------------------------------------------------------------
-
-
-def as_mapping(figures: Figures) -> dict[str, object]:
-    """Return the figures for `bench --json`; a name's end is its unit."""
-    return {name: _plain(value) for name, value in figures._asdict().items()}
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, float):
-        return round(value, 3)
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return {name: _plain(part) for name, part in value._asdict().items()}
-    return [_plain(part) for part in value] if isinstance(value, tuple) else value
-
-
-def as_lines(figures: Figures) -> list[str]:
-    """Return the figures as a person reads them, a line each."""
-    parts = (
-        _machine_lines(figures),
-        _commit_lines(figures.commit),
-        _others_lines(figures.others),
-        _rebase_lines(figures.rebase),
-        _push_lines(figures.push),
-        _flush_lines(figures.flush),
-        _store_lines(figures.store),
-        _codec_lines(figures.codecs),
-    )
-    return [line for part in parts for line in (*part, "")] + [f"Measured in {figures.took_s:.0f} s."]
-
-
-def _machine_lines(figures: Figures) -> list[str]:
-    machine = figures.machine
-    facts = [f"{machine.cpus} CPUs ({machine.cpu})", machine.system, machine.file_system, f"sh is {machine.shell}"]
-    facts += [f"git {machine.git}", machine.python]
-    lines = [
-        ", ".join(fact for fact in facts if fact),
-        f"Times in ms; {figures.estimator};",
-        "in brackets, where 90 % of the ratios lie when the rounds are drawn anew.",
-    ]
-    if machine.load > machine.cpus / 2:
-        lines.append(f"The machine was busy (load {machine.load:.1f}): it would do better when idle.")
-    return lines
-
-
-def _commit_lines(commit: CommitCost) -> list[str]:
-    return [
-        f"git commit, {commit.rounds} rounds",
-        _line("without hooks", f"{commit.no_hooks_ms:.2f}"),
-        _line("two empty sh hooks add", f"{commit.empty_hooks_add_ms:.2f}", BASELINE),
-        _line(
-            "ours, for a person", f"{commit.person_add_ms:.2f}", _times(commit.person_ratio, commit.person_ratio_range)
-        ),
-        _line("ours, for an agent", f"{commit.agent_add_ms:.2f}", _times(commit.agent_ratio, commit.agent_ratio_range)),
-    ]
-
-
-def _others_lines(others: OthersCost) -> list[str]:
-    lines = [
-        f"git commit beside other hook managers, {others.rounds} rounds",
-        _line("without hooks", f"{others.no_hooks_ms:.2f}"),
-        _line("two empty sh hooks add", f"{others.empty_hooks_add_ms:.2f}", BASELINE),
-        _line("ours", f"{others.ours_add_ms:.2f}", _times(others.ours_ratio, others.ours_ratio_range)),
-    ]
-    return lines + [_other_line(other) for other in others.others]
-
-
-def _other_line(other: Other) -> str:
-    if other.trouble:
-        return _line(other.name, "-", escape(other.trouble)[:60])
-    what = f"{other.name} {other.version}".strip()
-    hooks = f", {', '.join(other.hooks)}" if other.name == "git-lfs" else ""
-    return _line(what[:26], f"{other.add_ms:.2f}", _times(other.ratio, other.ratio_range) + hooks)
-
-
-def _rebase_lines(rebase: RebaseCost) -> list[str]:
-    return [
-        f"git rebase of {rebase.rebased_commits} commits, {rebase.rounds} rounds",
-        _line("without hooks", f"{rebase.no_hooks_ms:.2f}"),
-        _line("an empty post-commit adds", f"{rebase.empty_hook_add_ms:.2f}", BASELINE),
-        _line("ours", f"{rebase.ours_add_ms:.2f}", _times(rebase.ours_ratio, rebase.ours_ratio_range)),
-    ]
-
-
-def _push_lines(push: PushCost) -> list[str]:
-    spread = push.empty_spool_ratio_range
-    return [
-        f"git push to a bare remote, {push.rounds} rounds; with a flush, {push.flush_rounds}",
-        _line("without a hook", f"{push.no_hook_ms:.2f}"),
-        _line("an empty sh hook adds", f"{push.empty_hook_add_ms:.2f}", BASELINE),
-        _line("ours, nothing to flush", f"{push.empty_spool_add_ms:.2f}", _times(push.empty_spool_ratio, spread)),
-        _line(f"ours, flushing {push.flushed_commits} commits", f"{push.flush_add_ms:.2f}", "over the empty hook"),
-    ]
-
-
-def _flush_lines(flush: FlushCost) -> list[str]:
-    return [
-        f"agent-tracker flush with nothing to do, {flush.rounds} rounds",
-        _line("python -IS, import lmdb", f"{flush.import_lmdb_ms:.2f}", BASELINE),
-        _line("agent-tracker flush", f"{flush.nothing_to_do_ms:.2f}", f"{flush.ratio:.2f} x"),
-    ]
-
-
-def _store_lines(store: StoreSpeed) -> list[str]:
-    at_random = f"a second, at random among {store.records:,}"
-    return [
-        f"the store, {store.facts:,} commit facts in one synced transaction",
-        _line("facts applied", f"{store.facts_per_s:,.0f}", "a second, standings kept up to date"),
-        _line("database", f"{store.bytes_per_commit:.0f}", "bytes a commit, indexes included"),
-        _line("commits read", f"{store.commit_reads_per_s:,.0f}", at_random),
-        _line("agents read", f"{store.agent_reads_per_s:,.0f}", at_random),
-    ]
-
-
-def _codec_lines(codecs: Iterable[Codec]) -> list[str]:
-    heading = f"  {'packing a commit':<18}{'import, ms':>12}{'packed a second':>18}{'unpacked':>14}{'bytes':>8}"
-    rows = [
-        f"  {codec.name:<18}{codec.import_ms:>12.1f}{codec.encodes_per_s:>18,.0f}{codec.decodes_per_s:>14,.0f}"
-        f"{codec.bytes_per_record:>8.0f}"
-        for codec in codecs
-    ]
-    return ["the codec; the store uses struct", heading, *rows]
-
-
-def _line(what: str, figure: str, remark: str = "") -> str:
-    return f"  {what:<26}{figure:>10}  {remark}".rstrip()
-
-
-def _times(ratio: float, spread: Range) -> str:
-    return f"{ratio:.2f} x ({spread[0]:.2f} to {spread[1]:.2f})"

@@ -9,19 +9,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent_tracker.cli.base import Json, NoFlush, asked, context_here, repository_here, repository_if_any, told
+from agent_tracker.cli.base import Json, NoFlush, Plain, asked, context_here, repository_here, repository_if_any, told
 from agent_tracker.errors import UsageError
-from agent_tracker.flush import known_agents
+from agent_tracker.flush import find_project, known_agents
 from agent_tracker.verbs.reading import agents_of, read
 
 if TYPE_CHECKING:
     from agent_tracker.records import Agent
     from agent_tracker.registration import Identity
     from agent_tracker.tables import Snapshot
+    from agent_tracker.views.sheet import Sheet
+    from agent_tracker.views.standings import Query
 
 __all__ = ["agents_app", "credit", "register", "use", "whoami"]
 
 agents_app = typer.Typer(help="List, show, retire and resume agents.", invoke_without_command=True)
+Here = Annotated[bool, typer.Option("--here", help="What was done in this project alone.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
+FIELDS = "xp, sp, tier, cs, commits, bugs, grades, seen, id, name, model, scope"
 REGISTER = "agent-tracker register NAME --model MODEL --scope SCOPE"
 
 
@@ -48,9 +53,10 @@ def register(
 
 def _show_agent(agent: Agent, *, as_json: bool, verb: str) -> None:
     from agent_tracker.rendering import text as render  # noqa: PLC0415
+    from agent_tracker.rendering.agents import agent_json  # noqa: PLC0415
 
     if as_json:
-        render.show_json("agent", render.agent_json(agent))
+        render.show_json("agent", agent_json(agent))
     else:
         render.show(
             f"{verb} {agent.id}: {render.safe(agent.name)}, {render.safe(agent.model)}, {render.safe(agent.scope)}"
@@ -58,53 +64,111 @@ def _show_agent(agent: Agent, *, as_json: bool, verb: str) -> None:
 
 
 @agents_app.callback()
-def agents_command(ctx: typer.Context, *, as_json: Json = False, no_flush: NoFlush = False) -> None:
-    """List, show, retire and resume agents."""
+def agents_command(  # noqa: PLR0913 -- its options
+    ctx: typer.Context,
+    *,
+    here: Here = False,
+    as_json: Json = False,
+    as_csv: Csv = False,
+    plain: Plain = False,
+    no_flush: NoFlush = False,
+) -> None:
+    """Compare all agents; or list some of them, show, retire and resume one."""
+    # Options that take a value are those of `list` alone: they cost 50 ms, and this is what is asked for most.
     if ctx.invoked_subcommand is None:
-        _list_agents(as_json=as_json, is_fresh=not no_flush)
+        from agent_tracker.views.standings import Query  # noqa: PLC0415
+
+        _list_agents(Query(is_here=here), as_json=as_json, as_csv=as_csv, plain=plain, is_fresh=not no_flush)
 
 
 @agents_app.command("list")
-def agents_list(*, as_json: Json = False, no_flush: NoFlush = False) -> None:
-    """Compare all agents."""
-    _list_agents(as_json=as_json, is_fresh=not no_flush)
+def agents_list(  # noqa: PLR0913 -- its options
+    *,
+    here: Here = False,
+    sort: Annotated[str, typer.Option(help=f"By {FIELDS}; -xp is the other way round.")] = "xp",
+    reverse: Annotated[bool, typer.Option("--reverse", help="The other way round.")] = False,
+    model: Annotated[str, typer.Option(help="Only with this in the model's name.")] = "",
+    scope: Annotated[str, typer.Option(help="Only with this in the scope.")] = "",
+    client: Annotated[str, typer.Option(help="Only in this client.")] = "",
+    active: Annotated[bool, typer.Option("--active", help="Those whose commits are let through.")] = False,
+    retired: Annotated[bool, typer.Option("--retired", help="Those that were retired.")] = False,
+    halted: Annotated[bool, typer.Option("--halted", help="Those that reported bugs have stopped.")] = False,
+    since: Annotated[str, typer.Option("--seen-since", help="With a commit since: 2026-11-20, or 30d.")] = "",
+    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many.")] = None,
+    as_json: Json = False,
+    as_csv: Csv = False,
+    plain: Plain = False,
+    no_flush: NoFlush = False,
+) -> None:
+    """Compare agents: by XP earned, or another figure; over all projects or in this one."""
+    from agent_tracker.registration import client_name  # noqa: PLC0415
+    from agent_tracker.verbs.sheets import seen_since  # noqa: PLC0415
+    from agent_tracker.views.standings import Query  # noqa: PLC0415
+
+    chosen = zip(("active", "retired", "halted"), (active, retired, halted), strict=True)
+    query = Query(
+        sort,
+        is_reversed=reverse,
+        model=model,
+        scope=scope,
+        client=client_name(client) if client else "",
+        states=frozenset(state for state, is_chosen in chosen if is_chosen),
+        seen_since=seen_since(since, context_here().now) if since else 0,
+        limit=limit,
+        is_here=here,
+    )
+    _list_agents(query, as_json=as_json, as_csv=as_csv, plain=plain, is_fresh=not no_flush)
 
 
-def _list_agents(*, as_json: bool, is_fresh: bool) -> None:
-    from agent_tracker.rendering import text as render  # noqa: PLC0415
+def _list_agents(query: Query, *, as_json: bool, as_csv: bool, plain: bool, is_fresh: bool) -> None:
+    from agent_tracker.rendering import agents as render  # noqa: PLC0415
+    from agent_tracker.rendering.text import show, show_json, show_raw  # noqa: PLC0415
+    from agent_tracker.verbs.sheets import read_sheets  # noqa: PLC0415
     from agent_tracker.views.standings import standings  # noqa: PLC0415
 
-    def compared(snapshot: Snapshot | None) -> list[Agent]:
-        return standings(snapshot) if snapshot else []
+    if as_json and as_csv:
+        raise UsageError("--json and --csv at once", "agent-tracker agents list --csv")
+    context, repository = context_here(), repository_here() if query.is_here else repository_if_any()
+    project = find_project(repository) if repository else ""
 
-    reading = read(context_here(), repository_if_any(), compared, is_fresh=is_fresh)
-    agents = told(reading, is_something=bool(reading.value))
+    def compared(snapshot: Snapshot | None) -> list[Sheet]:
+        return read_sheets(snapshot, context, project)
+
+    reading = read(context, repository, compared, is_fresh=is_fresh)
+    known = told(reading, is_something=bool(reading.value))
+    sheets = standings(known, query)
     if as_json:
-        render.show_json("agents", render.agents_json(agents))
-    elif agents:
-        render.show(render.agents_table(agents))
+        show_json("agents", [render.sheet_json(sheet, with_grades=False) for sheet in sheets])
+    elif as_csv:
+        show_raw(render.agents_csv(sheets, is_here=query.is_here))
+    elif sheets:
+        caption = [render.here_caption(repository.main_path)] if repository and query.is_here else []
+        show(*caption, *render.agents_lines(sheets, is_here=query.is_here, is_plain=plain))
+    elif known:
+        show(f"None of {len(known)} agents: agent-tracker agents")
     else:
-        render.show(f"No agents yet: {REGISTER}")
+        show(f"No agents yet: {REGISTER}")
 
 
 @agents_app.command("show")
-def agents_show(agent: str, *, as_json: Json = False, no_flush: NoFlush = False) -> None:
-    """Show one agent's sheet."""
-    from agent_tracker.registration import Roster  # noqa: PLC0415
-    from agent_tracker.rendering import text as render  # noqa: PLC0415
+def agents_show(agent: str, *, as_json: Json = False, plain: Plain = False, no_flush: NoFlush = False) -> None:
+    """Show one agent's sheet; of one that nobody knows, what it would begin with."""
+    from agent_tracker.rendering import agents as render  # noqa: PLC0415
+    from agent_tracker.rendering.text import show, show_json  # noqa: PLC0415
+    from agent_tracker.verbs.sheets import find_sheet  # noqa: PLC0415
 
-    context = context_here()
+    context, repository = context_here(), repository_if_any()
+    project = find_project(repository) if repository else ""
 
-    def registered(snapshot: Snapshot | None) -> list[Agent]:
-        return agents_of(snapshot, context)
+    def found(snapshot: Snapshot | None) -> Sheet:
+        return find_sheet(snapshot, context, agent, project)
 
-    reading = read(context, repository_if_any(), registered, is_fresh=not no_flush)
-    agents = told(reading, is_something=bool(reading.value))
-    found = Roster(agents).one(agent)
+    reading = read(context, repository, found, is_fresh=not no_flush)
+    sheet = told(reading, is_something=reading.value.is_registered)
     if as_json:
-        render.show_json("agent", render.agent_json(found))
+        show_json("agent", render.sheet_json(sheet, with_grades=True))
     else:
-        render.show(*render.agent_sheet(found))
+        show(*render.sheet_lines(sheet, is_plain=plain))
 
 
 @agents_app.command("retire")

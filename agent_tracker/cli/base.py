@@ -24,10 +24,21 @@ if TYPE_CHECKING:
 
     from agent_tracker.verbs.reading import Reading
 
-__all__ = ["Json", "NoFlush", "announce", "asked", "context_here", "repository_here", "repository_if_any", "told"]
+__all__ = [
+    "Json",
+    "NoFlush",
+    "Plain",
+    "announce",
+    "asked",
+    "context_here",
+    "repository_here",
+    "repository_if_any",
+    "told",
+]
 
 T = TypeVar("T")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Plain = Annotated[bool, typer.Option("--plain", help="Print ASCII alone, without colours.")]
 NoFlush = Annotated[bool, typer.Option("--no-flush", help="Read the database as it is.")]
 
 

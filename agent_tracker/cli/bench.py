@@ -35,12 +35,13 @@ def bench(
     facts: Annotated[int, typer.Option(min=100, help="Commit facts for the store.")] = 100_000,
     as_json: Json = False,
 ) -> None:
-    """Measure on this machine what the hooks add to a commit, and how fast the store is."""
+    """Measure on this machine what the hooks add to a commit, how fast the store is, and what reading it costs."""
     from agent_tracker.benches import bench as measure  # noqa: PLC0415
-    from agent_tracker.rendering import text as render  # noqa: PLC0415
+    from agent_tracker.rendering.bench import as_lines, as_mapping  # noqa: PLC0415
+    from agent_tracker.rendering.text import show, show_json  # noqa: PLC0415
 
     figures = measure.bench(commits=commits, facts=facts, progress=_show_progress)
     if as_json:
-        render.show_json("figures", measure.as_mapping(figures))
+        show_json("figures", as_mapping(figures))
     else:
-        render.show(*measure.as_lines(figures))
+        show(*as_lines(figures))

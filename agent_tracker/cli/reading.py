@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent_tracker.cli.base import Json, NoFlush, context_here, repository_here, repository_if_any, told
+from agent_tracker.cli.base import Json, NoFlush, Plain, context_here, repository_here, repository_if_any, told
 from agent_tracker.flush import find_project
 from agent_tracker.verbs.reading import agents_of, read
 
@@ -26,9 +26,10 @@ TERMINAL_ROWS = 50
 """How many commits `log` shows on a terminal unless it is told: a pipe gets all."""
 
 
-def status(*, as_json: Json = False, no_flush: NoFlush = False) -> None:
+def status(*, as_json: Json = False, plain: Plain = False, no_flush: NoFlush = False) -> None:
     """Show this repository: hooks, spool, who commits, and that agent's standing."""
-    from agent_tracker.rendering import text as render  # noqa: PLC0415 -- its imports are for what is shown alone
+    from agent_tracker.rendering import agents as render  # noqa: PLC0415 -- its imports are for what is shown alone
+    from agent_tracker.rendering.text import show, show_json  # noqa: PLC0415 -- as above
     from agent_tracker.verbs import status as verb  # noqa: PLC0415 -- its imports are this command's alone
 
     repository, context = repository_here(), context_here()
@@ -39,20 +40,21 @@ def status(*, as_json: Json = False, no_flush: NoFlush = False) -> None:
     reading = read(context, repository, collected, is_fresh=not no_flush)
     found = told(reading)._replace(trouble=reading.error.message if reading.error else "")
     if as_json:
-        render.show_json("status", render.status_json(found))
+        show_json("status", render.status_json(found))
     else:
-        render.show(*render.status_lines(found))
+        show(*render.status_lines(found, is_plain=plain))
 
 
 def log(
     *,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many commits.")] = None,
-    agent: Annotated[str | None, typer.Option(help="Only this agent's.")] = None,
+    agent: Annotated[str, typer.Option(help="Only this agent's.")] = "",
     everywhere: Annotated[bool, typer.Option("--all", help="Of all projects.")] = False,
     as_json: Json = False,
     no_flush: NoFlush = False,
 ) -> None:
     """List commits with their agent and what they earned, newest first."""
+    from agent_tracker.commit_search import commits_of  # noqa: PLC0415
     from agent_tracker.registration import Roster  # noqa: PLC0415
     from agent_tracker.rendering import text as render  # noqa: PLC0415
     from agent_tracker.views.log import log as view  # noqa: PLC0415
@@ -63,9 +65,13 @@ def log(
     shown = limit or (TERMINAL_ROWS if is_for_eyes else None)
 
     def listed(snapshot: Snapshot | None) -> list[LogEntry]:
-        agent_id = Roster(agents_of(snapshot, context)).one(agent).id if agent else None
+        agent_id = Roster(agents_of(snapshot, context)).one(agent).id if agent else ""
+        if snapshot is None:
+            return []
         project = find_project(repository) if repository and not everywhere else None
-        return view(snapshot, project=project, limit=shown, agent=agent_id) if snapshot else []
+        numbers = None if project is None else snapshot.joined_projects(project)
+        commits = commits_of(snapshot, agent_id, numbers) if agent_id else snapshot.commits(numbers)
+        return view(snapshot, commits, limit=shown)
 
     reading = read(context, repository, listed, is_fresh=not no_flush)
     entries = told(reading, is_something=bool(reading.value))

@@ -39,8 +39,6 @@ def reported_lines(done: Reported) -> list[str]:
     if done.in_commit > 1:
         lines.append(f"It is the {_ordinal(done.in_commit)} reported in this commit: each counts.")
     lines.append(_points(done.agent, done.points_before, done.points_after, done.trouble))
-    if done.points_after == 0:
-        lines.append(f"It is halted: no commit until: agent-tracker agents resume {done.agent}")
     return [*lines, f"If it was none: agent-tracker bug --withdraw {done.id}"]
 
 

@@ -51,10 +51,14 @@ def rules_json(history: RulesHistory) -> dict[str, object]:
 
 
 def show_rules(history: RulesHistory) -> None:
-    """Show the rules by where they stand in the design, and the changes of them, oldest first."""
+    """Show the rules by what they are about, and the changes of them, oldest first."""
     width = max(MIN_WIDTH, shutil.get_terminal_size().columns) if os.isatty(1) else NEVER_FOLDED
     for source, rows in groupby(history.rules, key=lambda row: row.source):
-        show(f"{source}:", *(line for row in rows for line in _rule_lines(row, width)), "")
+        show(
+            f"{source.rpartition(': ')[2].capitalize()}:",
+            *(line for row in rows for line in _rule_lines(row, width)),
+            "",
+        )
     lines = [line for version in history.versions if version.recorded_ns for line in _version_lines(version)]
     if lines:
         show("Changes:", *lines, "")

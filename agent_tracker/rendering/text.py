@@ -11,9 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from agent_tracker.escaping import escape, shown_path
-from agent_tracker.records import HUMAN, MICRO, UNCLAIMED, Agent, Credits, is_agent
-from agent_tracker.rules import trust_tier
-from agent_tracker.xp import level_micro
+from agent_tracker.records import HUMAN, MICRO, UNCLAIMED, Credits, is_agent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,13 +20,16 @@ if TYPE_CHECKING:
 
     from agent_tracker.config import Value
     from agent_tracker.registration import Identity
-    from agent_tracker.verbs.status import Status
     from agent_tracker.verify import VerifyReport
     from agent_tracker.views.log import LogEntry
 
-__all__ = ["JSON_VERSION", "agents_json", "agents_table", "log_json", "log_table", "show", "show_json"]
+__all__ = ["JSON_VERSION", "cells", "chopped", "log_json", "log_table", "padded", "show", "show_json", "table"]
 
 JSON_VERSION = 1
+FIRST_ACCENT = "\u0300"
+_OWN_GLYPHS = str.maketrans(dict.fromkeys("▁▃▅█━─…", "-"))
+"""What bars and rows of grades are made of."""
+
 UNWRAPPED = frozenset({"COMMIT", "WHEN", "SUBJECT"})
 """Columns of a terminal's table that are cut rather than folded."""
 
@@ -54,6 +55,11 @@ def _write(text: str) -> None:
     sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
+def show_raw(text: str) -> None:
+    """Print a text whose lines have their own ends to stdout."""
+    _write(text)
+
+
 def show_json(kind: str, value: object) -> None:
     """Print `{"version": ..., kind: value}` to stdout."""
     _write_json({"version": JSON_VERSION, kind: value})
@@ -73,6 +79,35 @@ def _write_json(document: dict[str, object]) -> None:
 def safe(text: str) -> str:
     """Return stored text without anything that a terminal would act on."""
     return escape(text).encode("utf-8", "backslashreplace").decode()
+
+
+def cells(text: str) -> int:
+    """Return how many columns of a terminal a safe text takes: a letter of Chinese two, an accent on another none."""
+    if _is_narrow(text):
+        return len(text)
+    from rich.cells import cell_len  # noqa: PLC0415 -- 10 ms, for letters of which it is not known
+
+    return cell_len(text)
+
+
+def _is_narrow(text: str) -> bool:
+    """Tell whether each letter takes one column for certain: up to the accents that go onto another, and our own."""
+    return text.isascii() or max(text.translate(_OWN_GLYPHS)) < FIRST_ACCENT
+
+
+def chopped(text: str, width: int) -> list[str]:
+    """Return a safe text in lines of at most so many columns, at least one; no letter is taken apart."""
+    if _is_narrow(text):
+        return [text[start : start + width] for start in range(0, len(text), width)] or [""]
+    from rich.cells import chop_cells  # noqa: PLC0415 -- as above
+
+    return [line for line in chop_cells(text, width) if line] or [""]
+
+
+def padded(text: str, width: int, *, is_right: bool = False) -> str:
+    """Return a safe text with spaces after it, or before it, up to so many columns."""
+    space = " " * (width - cells(text))
+    return space + text if is_right else text + space
 
 
 def place(path: str) -> str:
@@ -110,32 +145,6 @@ def credits_json(credits: Credits) -> list[dict[str, object]]:
     return [{"agent_id": agent if is_agent(agent) else None, "share": share / MICRO} for agent, share in credits]
 
 
-def agent_json(agent: Agent) -> dict[str, object]:
-    """Return one agent under the data model's names."""
-    return {
-        "id": agent.id,
-        "name": agent.name,
-        "model": agent.model,
-        "scope": agent.scope,
-        "client": agent.client or None,
-        "skill_points": agent.standing.skill_points,
-        "experience_points": number(agent.standing.experience_micro),
-        "experience_earned": number(agent.standing.earned_micro),
-        "communication_score": agent.standing.communication_score,
-        "trust_tier": trust_tier(agent.standing.skill_points),
-        "total_commits": agent.standing.total_commits,
-        "total_bugs": agent.standing.total_bugs,
-        "active": agent.active,
-        "created_at": iso(agent.created_at),
-        "updated_at": iso(agent.updated_at),
-    }
-
-
-def agents_json(agents: Iterable[Agent]) -> list[dict[str, object]]:
-    """Return the agents for `agents --json`."""
-    return [agent_json(agent) for agent in agents]
-
-
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> Table | str:
     """Return rows under their headings: fitted to a terminal, or plain columns for a pipe, where nothing is cut.
 
@@ -164,54 +173,14 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequ
 
 
 def _plain_columns(rows: list[Sequence[str]], is_right: list[bool]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(cells, column)) for column in zip(*rows, strict=True)]
     lines = (
         "  ".join(
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(row, widths, is_right, strict=True)
+            padded(cell, width, is_right=right) for cell, width, right in zip(row, widths, is_right, strict=True)
         ).rstrip()
         for row in rows
     )
     return "\n".join(lines)
-
-
-def agents_table(agents: Iterable[Agent]) -> Table | str:
-    """Return the agents compared."""
-    headings = ("AGENT", "NAME", "MODEL", "SCOPE", "TIER", "SP", "XP", "CS", "COMMITS", "BUGS")
-    rows = [
-        (
-            agent.id if agent.active else f"{agent.id} (retired)",
-            safe(agent.name),
-            safe(agent.model),
-            safe(agent.scope),
-            trust_tier(agent.standing.skill_points),
-            str(agent.standing.skill_points),
-            f"{number(agent.standing.experience_micro):g}",
-            str(agent.standing.communication_score),
-            str(agent.standing.total_commits),
-            str(agent.standing.total_bugs),
-        )
-        for agent in agents
-    ]
-    return table(headings, rows, right=headings[5:])
-
-
-def agent_sheet(agent: Agent) -> list[str]:
-    """Return one agent's sheet, a line each."""
-    standing = agent.standing
-    towards = f"{number(standing.experience_micro):g} of {number(level_micro(standing.skill_points)):g}"
-    state = "active" if agent.active else "retired"
-    return [
-        f"{agent.id}  ({state}, since {local(agent.created_at)})",
-        f"  name     {safe(agent.name)}",
-        f"  model    {safe(agent.model)}",
-        f"  scope    {safe(agent.scope)}",
-        f"  client   {agent.client or '-'}",
-        f"  tier     {trust_tier(standing.skill_points)}",
-        f"  points   {standing.skill_points} SP, {towards} XP to the next",
-        f"  score    {standing.communication_score} CS",
-        f"  commits  {standing.total_commits}, bugs {standing.total_bugs}",
-    ]
 
 
 def log_json(entries: Iterable[LogEntry]) -> list[dict[str, object]]:
@@ -228,6 +197,7 @@ def log_json(entries: Iterable[LogEntry]) -> list[dict[str, object]]:
             "experience_gained": number(entry.experience_micro),
             "timestamp": iso(entry.committed_at),
             "recorded_at": iso(entry.recorded_at),
+            "setup": entry.setup or None,
         }
         for entry in entries
     ]
@@ -269,36 +239,6 @@ def identity_json(identity: Identity) -> dict[str, object]:
         "reason": identity.reason,
         "problem": identity.problem or None,
     }
-
-
-def status_lines(status: Status) -> list[str]:
-    """Return the status of a repository, a line each."""
-    hooks = f"missing: {', '.join(status.missing_hooks)}" if status.missing_hooks else "installed"
-    size = f"{status.database_bytes / 1e6:.1f} MB" if status.database_bytes else "not there yet"
-    waiting = f"{status.waiting_bytes} bytes waiting for the next push or flush" if status.waiting_bytes else "empty"
-    lines = [
-        f"repository  {place(status.project_path)}",
-        f"hooks       {hooks}",
-        f"policy      {status.policy} ({safe(status.policy_source)})",
-        f"commits     {status.commits} recorded here",
-        f"spool       {waiting}",
-        f"database    {place(status.database) or '-'} ({size})",
-        f"agents      {status.agents} registered",
-        f"committing  {identity_words(status.identity)}",
-    ]
-    if status.pending_changes is not None:
-        lines.insert(4, f"changes     {counted(status.pending_changes, 'file')} not committed")
-    if status.trouble:
-        lines.append(f"trouble     {safe(status.trouble)}")
-    return lines + (["", *agent_sheet(status.agent)] if status.agent else [])
-
-
-def status_json(status: Status) -> dict[str, object]:
-    """Return the status of a repository for `status --json`."""
-    plain = {name: value for name, value in status._asdict().items() if name not in {"identity", "agent"}}
-    plain["project_path"] = as_text(os.fsencode(status.project_path))
-    agent = agent_json(status.agent) if status.agent else None
-    return plain | {"identity": identity_json(status.identity), "agent": agent}
 
 
 def settings_table(values: Iterable[Value], meanings: dict[str, str]) -> Table | str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from agent_tracker import journal_tables
 from agent_tracker.config import Value, find_setting, read_settings
+from agent_tracker.derived import EVERYBODY, Place, Tally
 from agent_tracker.errors import HistoryError, StoreError
 from agent_tracker.flush import Context, find_project, open_store
 from agent_tracker.git import config_get
@@ -16,14 +18,15 @@ from agent_tracker.history import pending_changes
 from agent_tracker.hook import current_identity
 from agent_tracker.installation.install import missing_hooks
 from agent_tracker.paths import RepositoryPaths
-from agent_tracker.records import COUNTED, Agent
 from agent_tracker.spool import PENDING, SPOOL, segments
 from agent_tracker.verbs.reading import agents_of
+from agent_tracker.verbs.sheets import read_sheet
 
 if TYPE_CHECKING:
     from agent_tracker.registration import Identity
     from agent_tracker.repository import Repository
     from agent_tracker.tables import Snapshot
+    from agent_tracker.views.sheet import Sheet
 
 __all__ = ["Status", "status"]
 
@@ -31,8 +34,8 @@ __all__ = ["Status", "status"]
 class Status(NamedTuple):
     """What `agent-tracker status` shows.
 
-    `missing_hooks` is empty where all are in place; `waiting_bytes` are not yet flushed;
-    `pending_changes` is None where git's work tree cannot be read; `trouble` says why the store cannot be.
+    `missing_hooks` is empty where all are in place; `sheet` is of the agent in use; `waiting_bytes` are not yet
+    flushed; `pending_changes` is None where git's work tree cannot be read; `trouble` says why the store cannot be.
     """
 
     project_path: str
@@ -40,7 +43,7 @@ class Status(NamedTuple):
     policy: str
     policy_source: str
     identity: Identity
-    agent: Agent | None
+    sheet: Sheet | None
     waiting_bytes: int
     segments: int
     commits: int
@@ -66,19 +69,21 @@ def status(repository: Repository, context: Context, snapshot: Snapshot | None) 
     agents = agents_of(snapshot, context)
     identity, _ = current_identity(repository, agents, context.env, now_ns=context.now_ns)
     spool_dir = RepositoryPaths(repository.common_dir).spool_dir
-    database = _database(context)
+    database, project, pending = _database(context), find_project(repository), _pending(repository)
+    agent = next((agent for agent in agents if agent.id == identity.credits[0][0]), None)
+    sheet = read_sheet(snapshot, context, agent, project)._replace(pending_changes=pending) if agent else None
     return Status(
         project_path=repository.main_path,
         missing_hooks=missing_hooks(repository),
         policy=str(policy.value),
         policy_source=policy.source,
         identity=identity,
-        agent=next((agent for agent in agents if agent.id == identity.credits[0][0]), None),
+        sheet=sheet,
         waiting_bytes=_waiting(spool_dir),
         segments=len(segments(spool_dir)),
-        commits=_count(repository, snapshot),
+        commits=_count(snapshot, project),
         agents=len(agents),
-        pending_changes=_pending(repository),
+        pending_changes=pending,
         database=database,
         database_bytes=_size(database),
         trouble="",
@@ -92,11 +97,12 @@ def _policy(repository: Repository, context: Context) -> Value:
     return read_settings(context.paths, context.env, repository={key: value} if value else {})["policy"]
 
 
-def _count(repository: Repository, snapshot: Snapshot | None) -> int:
-    project = find_project(repository)
+def _count(snapshot: Snapshot | None, project: str) -> int:
+    """Return how many of a project's commits count, as its tally has it."""
     if snapshot is None or not project:
         return 0
-    return sum(1 for commit in snapshot.commits(snapshot.joined_projects(project)) if commit.status == COUNTED)
+    counted = journal_tables.tallies(snapshot, EVERYBODY)
+    return sum(counted.get(Place(EVERYBODY, number), Tally()).commits for number in snapshot.joined_projects(project))
 
 
 def _database(context: Context) -> str:

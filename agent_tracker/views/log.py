@@ -8,16 +8,24 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from agent_tracker.instructions import setup_of
 from agent_tracker.records import COUNTED, HUMAN, Credits, is_agent
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agent_tracker.records import Commit
     from agent_tracker.views.base import Facts
 
 __all__ = ["LogEntry", "log"]
 
 
 class LogEntry(NamedTuple):
-    """One commit. `agent` is the largest share's among agents, empty where none has credit; times are Unix seconds."""
+    """One commit; times are Unix seconds.
+
+    `agent` is the largest share's among agents, empty where none has credit. `setup` is the fingerprint of the
+    instruction files in its tree, empty where they are not known.
+    """
 
     oid: bytes
     agent: str
@@ -29,35 +37,39 @@ class LogEntry(NamedTuple):
     experience_micro: int
     committed_at: int
     recorded_at: int
+    setup: str
 
 
-def log(facts: Facts, *, project: str | None, limit: int | None, agent: str | None = None) -> list[LogEntry]:
-    """Return counted commits, newest first.
+def log(facts: Facts, commits: Iterable[Commit], *, limit: int | None) -> list[LogEntry]:
+    """Return the counted ones among commits, in their order.
 
     Args:
-        facts: The snapshot.
-        project: A project's UUID, its clones included; None for all.
+        facts: The snapshot that they are of.
+        commits: A project's, an agent's, or all, newest first; no more of them are read than are shown.
         limit: At most so many; None for all.
-        agent: Only commits in which this agent id has a share.
     """
     paths = {fact.id: fact.path for fact in facts.projects()}
     timeline = facts.timeline()
-    numbers = None if project is None else facts.joined_projects(project)
-    entries = (
-        LogEntry(
-            commit.oid,
-            *_claim(commit.credits),
-            paths[commit.project],
-            commit.subject,
-            commit.operation,
-            sum(timeline.commit_micro(share, commit.earned_at) for name, share in commit.credits if is_agent(name)),
-            commit.committed_at,
-            commit.recorded_at,
+    setups: dict[int, str] = {}
+    entries = []
+    for commit in islice((each for each in commits if each.status == COUNTED), limit):
+        if commit.marks not in setups:
+            setups[commit.marks] = setup_of(facts.marks(commit.marks)).fingerprint
+        micro = sum(timeline.commit_micro(share, commit.earned_at) for who, share in commit.credits if is_agent(who))
+        entries.append(
+            LogEntry(
+                commit.oid,
+                *_claim(commit.credits),
+                paths[commit.project],
+                commit.subject,
+                commit.operation,
+                micro,
+                commit.committed_at,
+                commit.recorded_at,
+                setups[commit.marks],
+            )
         )
-        for commit in facts.commits(numbers)
-        if commit.status == COUNTED and (agent is None or any(name == agent for name, _ in commit.credits))
-    )
-    return list(islice(entries, limit))
+    return entries
 
 
 def _claim(credits: Credits) -> tuple[str, str, Credits]:
