@@ -1,7 +1,7 @@
 """The agents' books inside one write transaction: tallies, ledgers and standings kept in step with what was earned.
 
-Owns adding up. Never decides what earns: that is told to it. What cannot be told from the books alone, because
-something arrived that lies before what is in them already, is left to a derivation of everything (`is_incomplete`).
+Owns adding up. Never decides what earns: that is told to it. Where something arrived that lies before what an agent
+earned already, its ledger is drawn up anew; where the rules changed for that, everything is derived (`is_incomplete`).
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker import journal_tables
 from agent_tracker.derived import EVERYBODY, Ledger, Place, Tally
+from agent_tracker.earnings import earnings
 from agent_tracker.records import COUNTED, Agent, Credits, is_agent
 from agent_tracker.tables import MAX_TIME
-from agent_tracker.xp import Career, added, boundaries, standing
+from agent_tracker.xp import Career, added, boundaries, ledger_of, standing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,6 +71,7 @@ class Books:
         self._lasts: dict[Place, _Last] = {}
         self._simple: dict[str, bool] = {}
         self._points: dict[str, int] = {}
+        self._late: dict[str, int] = {}
         self.is_incomplete = False
 
     def changed(self, agent: str) -> None:
@@ -155,6 +157,9 @@ class Books:
                 self._write(agent, commits)
             if commits or experience:
                 gains.append(Gain(agent, commits, experience))
+        if self._late:
+            for agent, earned in earnings(self._writer, self._late.keys()).items():
+                self._settle(agent, self._late[agent], earned)
         for place, tally in self._tallies.items() if not self.is_incomplete else ():
             dated = tally._replace(last_at=self._last_at(place, tally))
             if dated != self._before[place]:
@@ -185,22 +190,31 @@ class Books:
         return 0
 
     def _write(self, agent_id: str, commits: int) -> None:
-        """Write an agent's ledger and standing."""
+        """Write an agent's ledger and standing; later, where its ledger has to be drawn up anew."""
         agent, number = self._writer.numbered_agents()[agent_id]
-        timeline = self._writer.timeline()
-        has_changed = agent_id in self._changed
-        career = career_of(self._writer, agent, number, has_grades=has_changed)
+        career = career_of(self._writer, agent, number, has_grades=agent_id in self._changed)
         kept = journal_tables.ledger(self._writer, number)
-        moved = moved_to(kept, boundaries(career, timeline))
+        moved = moved_to(kept, boundaries(career, self._writer.timeline()))
         if moved is None:
-            self.is_incomplete = True
+            self._late[agent_id] = commits
             return
         ledger = added(moved, self._earned.get(agent_id, ()))
         if ledger != kept:
             journal_tables.put_ledger(self._writer, number, ledger)
+        self._stand(agent, career, ledger, commits)
+
+    def _settle(self, agent_id: str, commits: int, earned: list[tuple[int, int]]) -> None:
+        """Write an agent's ledger and standing, from all that it earned."""
+        agent, number = self._writer.numbered_agents()[agent_id]
+        career = career_of(self._writer, agent, number, has_grades=agent_id in self._changed)
+        ledger = ledger_of(boundaries(career, self._writer.timeline()), earned)
+        journal_tables.put_ledger(self._writer, number, ledger)
+        self._stand(agent, career, ledger, commits)
+
+    def _stand(self, agent: Agent, career: Career, ledger: Ledger, commits: int) -> None:
         before = agent.standing
-        after = standing(career, ledger, before.total_commits + commits, timeline)
-        if not has_changed:
+        after = standing(career, ledger, before.total_commits + commits, self._writer.timeline())
+        if agent.id not in self._changed:
             after = after._replace(communication_score=before.communication_score)
         if after != before:
             self._writer.put_agent(agent._replace(standing=after, updated_at=self._now))

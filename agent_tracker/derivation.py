@@ -56,7 +56,7 @@ class Derivation(NamedTuple):
 
     `agents` carry a new agent's standing, `standings` the one they earned; both by id. `commits` are as they are
     stored, each with its number; `states` and `earned_at` are what follows for them, by oid. `graded` are by subject,
-    `bugs` by id, `pushes` (to whom they are put down) by oid, `sessions` by their key.
+    `bugs` by their key, `pushes` (to whom they are put down) by oid, `sessions` by their key.
     """
 
     agents: dict[str, Agent]
@@ -68,7 +68,7 @@ class Derivation(NamedTuple):
     states: dict[bytes, CommitState]
     earned_at: dict[bytes, int]
     graded: dict[bytes, Graded]
-    bugs: dict[str, BugPlace]
+    bugs: dict[bytes, BugPlace]
     pushes: dict[bytes, int]
     sessions: dict[bytes, SessionState]
 
@@ -117,7 +117,8 @@ class _Fold:
         bugs = self._bugs(commits, replayed)
         pushes = self._push(commits, replayed)
         ledgers, standings = self._fold(graded, bugs)
-        tallies = {place: tally for place, tally in self._tallies.items() if tally != Tally()}
+        found = ((place, journal_tables.bounded_tally(tally)) for place, tally in self._tallies.items())
+        tallies = {place: tally for place, tally in found if tally != Tally()}
         return Derivation(
             self._agents,
             standings,
@@ -228,9 +229,9 @@ class _Fold:
                 self._tally(place, grades=len(graded[subject].grades))
         return graded
 
-    def _bugs(self, commits: dict[bytes, tuple[int, Commit]], replayed: Replayed) -> dict[str, BugPlace]:
+    def _bugs(self, commits: dict[bytes, tuple[int, Commit]], replayed: Replayed) -> dict[bytes, BugPlace]:
         withdrawn = {fact.id for fact in journal_tables.facts(self._snapshot, WithdrawalFact)}
-        placed = {}
+        placed: dict[bytes, BugPlace] = {}
         for fact in journal_tables.facts(self._snapshot, BugFact):
             agent, project = fact.agent, fact.project
             if fact.oid in commits:
@@ -238,7 +239,7 @@ class _Fold:
                 project = commits[fact.oid][1].project
             if agent in self._numbers and fact.id not in withdrawn:
                 place = Place(self._numbers[agent], self._projects.get(project, 0))
-                placed[fact.id] = BugPlace(place, fact.recorded_ns)
+                placed[journal_tables.bug_key(fact)] = BugPlace(place, fact.recorded_ns)
                 self._tally(place, bugs=1)
         return placed
 
@@ -256,7 +257,7 @@ class _Fold:
     # -- standings
 
     def _fold(
-        self, graded: dict[bytes, Graded], bugs: dict[str, BugPlace]
+        self, graded: dict[bytes, Graded], bugs: dict[bytes, BugPlace]
     ) -> tuple[dict[int, Ledger], dict[str, Standing]]:
         grades: dict[int, list[tuple[int, str]]] = {}
         for each in graded.values():
@@ -345,8 +346,8 @@ def _write_journal(writer: Writer, found: Derivation) -> None:
             table.delete(key)
     for subject, graded in found.graded.items():
         journal_tables.put_graded(writer, subject, graded)
-    for fact_id, bug in found.bugs.items():
-        journal_tables.put_bug_place(writer, fact_id, None, bug)
+    for about, bug in found.bugs.items():
+        journal_tables.put_bug_place(writer, about, None, bug)
     for oid, number in found.pushes.items():
         journal_tables.put_push_owner(writer, oid, number)
     for place, tally in found.tallies.items():

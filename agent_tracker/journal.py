@@ -47,7 +47,7 @@ MAX_NOTE = 20_000
 MAX_WORD = 200
 """How many characters a name, a task or an id of a client's may have."""
 
-MAX_COUNT = 1_000_000
+MAX_COUNT = 10_000
 """How much one pulse may claim of anything."""
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["JournalApplication", "session_of"]
 
 MAX_SUM = (1 << 32) - 1
+_ID_BYTES = 6
 
 
 class JournalApplication:
@@ -52,7 +53,7 @@ class JournalApplication:
         self.begun: set[str] = set()
         """The ids of the sessions that are new."""
         self._sessions: set[str] = set()
-        self._withdrawn: set[str] | None = None
+        self._withdrawn = {fact.id for fact in journal_tables.facts(writer, WithdrawalFact)}
         self._forgotten: set[str] | None = None
 
     # -- new facts
@@ -64,29 +65,31 @@ class JournalApplication:
             facts: In any order.
             new_agents: The ids of the agents that were not known before this transaction.
         """
-        ordered = sorted(facts, key=_order)
-        touched: set[bytes] = set()
         for agent in sorted(new_agents):
             self._welcome(agent)
-        count = 0
-        for fact in ordered:
-            if not self._put(fact):
-                continue
-            count += 1
-            match fact:
-                case GradeFact() | PushFact() if fact.oid:
-                    touched.add(fact.oid)
-                case GradeFact():
-                    self._sessions.add(fact.session)
-                case BugFact() | WithdrawalFact():
-                    touched |= self._report(fact.id)
-                case RulesFact():
-                    self._change_rules(fact)
-                case SessionFact():
-                    self._open(fact)
-                case PulseFact():
-                    self._beat(fact)
-        return count, touched
+        fresh = []
+        for fact in sorted(facts, key=_order):
+            if self._put(fact):
+                fresh.append(fact)
+                self._take(fact)
+        touched = {fact.oid for fact in fresh if isinstance(fact, GradeFact | PushFact) and fact.oid}
+        reported = [fact for fact in fresh if isinstance(fact, BugFact)]
+        withdrawn = {fact.id for fact in fresh if isinstance(fact, WithdrawalFact)}
+        return len(fresh), touched | self._report(reported, withdrawn)
+
+    def _take(self, fact: JournalFact) -> None:
+        """Note what follows at once from a fact that is new."""
+        match fact:
+            case GradeFact() if fact.session:
+                self._sessions.add(fact.session)
+            case WithdrawalFact():
+                self._withdrawn.add(fact.id)
+            case RulesFact():
+                self._change_rules(fact)
+            case SessionFact():
+                self._open(fact)
+            case PulseFact():
+                self._beat(fact)
 
     def _put(self, fact: JournalFact) -> bool:
         kind = journal_codec.kind_of(fact)
@@ -116,7 +119,7 @@ class JournalApplication:
             if kind.texts:
                 table = self._writer.table(kind.table)
                 for key, value in list(table.items(kind.letter)):
-                    if key.endswith(_id_bytes(target)):
+                    if key[-_ID_BYTES:] == bytes.fromhex(target):
                         table.put(key, bytes(len(value)))
                         table.put(key, journal_codec.pack(journal_codec.blanked(journal_codec.unpack(key, value))))
 
@@ -132,32 +135,28 @@ class JournalApplication:
 
     # -- bugs
 
-    def _report(self, fact_id: str) -> set[bytes]:
-        """Bring a bug against an agent up to date; return the commit that it is in, if it is in one."""
-        found = [fact for fact in journal_tables.facts(self._writer, BugFact) if fact.id == fact_id]
-        self._withdrawn = None
-        for fact in found:
+    def _report(self, reported: list[BugFact], withdrawn: set[str]) -> set[bytes]:
+        """Bring bugs against agents up to date, new and withdrawn ones; return the commits that the others are in."""
+        if withdrawn:
+            stored = journal_tables.facts(self._writer, BugFact)
+            reported = [*reported, *(fact for fact in stored if fact.id in withdrawn)]
+        for fact in reported:
             if not fact.oid:
                 self._place_bug(fact, fact.agent, self._project(fact.project))
-        return {fact.oid for fact in found if fact.oid}
+        return {fact.oid for fact in reported if fact.oid}
 
     def _place_bug(self, fact: BugFact, agent: str, project: int) -> None:
-        old = journal_tables.bug_place(self._writer, fact.id)
+        old = journal_tables.bug_place(self._writer, fact)
         new = None
-        if self._is_known(agent) and fact.id not in self._withdrawals():
+        if self._is_known(agent) and fact.id not in self._withdrawn:
             new = BugPlace(Place(self._number(agent), project), fact.recorded_ns)
         if old == new:
             return
-        journal_tables.put_bug_place(self._writer, fact.id, old, new)
+        journal_tables.put_bug_place(self._writer, journal_tables.bug_key(fact), old, new)
         for place, sign in ((old, -1), (new, 1)):
             if place:
                 self._books.tally(place.place, bugs=sign)
                 self._books.changed(self._writer.agent_id(place.place.agent))
-
-    def _withdrawals(self) -> set[str]:
-        if self._withdrawn is None:
-            self._withdrawn = {fact.id for fact in journal_tables.facts(self._writer, WithdrawalFact)}
-        return self._withdrawn
 
     # -- sessions
 
@@ -300,13 +299,6 @@ def _order(fact: JournalFact) -> int:
 
 
 _FIRST = (ForgetFact, RulesFact, SessionFact)
-
-
-def _id_bytes(target: str) -> bytes:
-    try:
-        return bytes.fromhex(target)
-    except ValueError:
-        return b"\0no id\0"
 
 
 def session_of(fact: SessionFact, pulses: Iterable[PulseFact]) -> SessionState:

@@ -56,6 +56,8 @@ MAX_NAME_BYTES = 120
 _NAMED = 0x80
 MAX_NS = (1 << 63) - 1
 _OID_BYTES = (20, 32)
+_TARGET_DIGITS = (ID_DIGITS, 40, 64)
+_HEX = frozenset("0123456789abcdef")
 _LONG = 0xFF
 _LENGTH = struct.Struct("<I")
 
@@ -172,7 +174,7 @@ def _from_text(name: str, of: str, text: str) -> object:
 
 
 def _read_id(_name: str, text: str) -> str:
-    if len(text) != ID_DIGITS or not set(text) <= set("0123456789abcdef"):
+    if len(text) != ID_DIGITS or not _HEX.issuperset(text):
         raise ValueError(f"not an id: {text[:20]!r}")
     return text
 
@@ -227,8 +229,10 @@ def _check(fact: JournalFact) -> None:
             raise ValueError("in a commit or against an agent, one of them")
         case RetroFact() if not fact.oid and not fact.session:
             raise ValueError("about neither a commit nor a session")
-        case SessionFact(id="") | PulseFact(session="") | ForgetFact(target="") | PushFact(oid=b""):
+        case SessionFact(id="") | PulseFact(session="") | PushFact(oid=b""):
             raise ValueError("about nothing")
+        case ForgetFact() if len(fact.target) not in _TARGET_DIGITS or not _HEX.issuperset(fact.target):
+            raise ValueError("about no fact's id and no commit's oid")
 
 
 # -- packed

@@ -9,9 +9,9 @@ events                  `journal_codec.key_of`                      grades, bugs
 retrospectives          `r` when (8) id (6)                         retrospective fact
 activities              `v` when (8) id (6)                         activity fact
 communication           `s` subject                                 the grades in force for a piece of work, and whose
-                        `a` agent (4) when (8) id (6)               the same by agent and time: the grade's number
-health                  `b` id (6)                                  a bug in force: agent (4), project (4), when (8)
-                        `a` agent (4) when (8) id (6)               the same by agent and time: empty
+                        `a` agent (4) when (8) id (6) subject       the same by agent and time: the grade's number
+health                  `b` subject id (6)                          a bug in force: agent (4), project (4), when (8)
+                        `a` agent (4) when (8) subject id (6)       the same by agent and time: empty
                         `y` oid                                     a push: whose it is (4)
 metrics                 `t` agent (4) project (4)                   tally
                         `l` agent (4)                               ledger
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 __all__ = [
     "DERIVED",
     "BugPlace",
+    "bounded_tally",
+    "bug_key",
     "bug_place",
     "career_bugs",
     "career_grades",
@@ -59,6 +61,7 @@ __all__ = [
     "graded",
     "graded_commits",
     "graded_subjects",
+    "last_moment",
     "ledger",
     "ledgers",
     "open_sessions",
@@ -103,6 +106,8 @@ _STATE = struct.Struct("<BQQBBIIIIQQ")
 _LEDGER = struct.Struct("<BQQ")
 _ENTRY = struct.Struct("<QQ")
 _ENDS = ("", "end", "interrupted")
+_MAX_32, _MAX_64 = (1 << 32) - 1, (1 << 63) - 1
+_MOST = Tally(_MAX_32, _MAX_64, _MAX_32, _MAX_32, _MAX_64)
 
 
 class BugPlace(NamedTuple):
@@ -116,8 +121,8 @@ def _number(number: int) -> bytes:
     return number.to_bytes(4, "big")
 
 
-def _by_time(agent: int, at_ns: int, fact_id: str) -> bytes:
-    return b"a" + _number(agent) + at_ns.to_bytes(8, "big") + bytes.fromhex(fact_id)
+def _by_time(agent: int, at_ns: int, what: bytes) -> bytes:
+    return b"a" + _number(agent) + at_ns.to_bytes(8, "big") + what
 
 
 def _check(version: int, what: str) -> None:
@@ -193,7 +198,7 @@ def put_graded(writer: Writer, subject: bytes, graded: Graded) -> None:
     )
     table.put(b"s" + subject, bytes([VERSION]) + _PLACE.pack(*graded.place) + b"".join(rows))
     for given in graded.grades:
-        key = _by_time(graded.place.agent, given.recorded_ns, given.id)
+        key = _by_time(graded.place.agent, given.recorded_ns, bytes.fromhex(given.id) + subject)
         table.put(key, bytes([GRADES.index(given.grade)]))
 
 
@@ -201,7 +206,7 @@ def take_out_graded(writer: Writer, subject: bytes, graded: Graded) -> None:
     """Take out what `put_graded` wrote; of work that moved, before it is written where it is now."""
     table = writer.table("communication")
     for given in graded.grades:
-        table.delete(_by_time(graded.place.agent, given.recorded_ns, given.id))
+        table.delete(_by_time(graded.place.agent, given.recorded_ns, bytes.fromhex(given.id) + subject))
     table.delete(b"s" + subject)
 
 
@@ -214,15 +219,20 @@ def career_grades(snapshot: Snapshot, agent: int) -> list[tuple[int, str]]:
 # -- bugs and pushes
 
 
-def bug_place(snapshot: Snapshot, fact_id: str) -> BugPlace | None:
+def bug_key(fact: BugFact) -> bytes:
+    """Return what tells a bug from every other: what it is about, and its id."""
+    return journal_codec.key_of(fact)[1:]
+
+
+def bug_place(snapshot: Snapshot, fact: BugFact) -> BugPlace | None:
     """Return whose a bug is, None where it is not in force."""
-    value = snapshot.table("health").get(b"b" + bytes.fromhex(fact_id))
+    value = snapshot.table("health").get(b"b" + bug_key(fact))
     return None if value is None else _unpack_bug(value)
 
 
-def placed_bugs(snapshot: Snapshot) -> dict[str, BugPlace]:
-    """Return every bug in force by its id."""
-    return {key[1:].hex(): _unpack_bug(value) for key, value in snapshot.table("health").items(b"b")}
+def placed_bugs(snapshot: Snapshot) -> dict[bytes, BugPlace]:
+    """Return every bug in force by its `bug_key`."""
+    return {key[1:]: _unpack_bug(value) for key, value in snapshot.table("health").items(b"b")}
 
 
 def _unpack_bug(value: bytes) -> BugPlace:
@@ -231,21 +241,28 @@ def _unpack_bug(value: bytes) -> BugPlace:
     return BugPlace(Place(agent, project), at_ns)
 
 
-def put_bug_place(writer: Writer, fact_id: str, old: BugPlace | None, new: BugPlace | None) -> None:
-    """Write whose a bug is, in the place of what was there."""
+def put_bug_place(writer: Writer, key: bytes, old: BugPlace | None, new: BugPlace | None) -> None:
+    """Write whose the bug with this `bug_key` is, in the place of what was there."""
     table = writer.table("health")
     if old:
-        table.delete(_by_time(old.place.agent, old.recorded_ns, fact_id))
+        table.delete(_by_time(old.place.agent, old.recorded_ns, key))
     if new is None:
-        table.delete(b"b" + bytes.fromhex(fact_id))
+        table.delete(b"b" + key)
         return
-    table.put(b"b" + bytes.fromhex(fact_id), _BUG.pack(VERSION, *new.place, new.recorded_ns))
-    table.put(_by_time(new.place.agent, new.recorded_ns, fact_id), b"")
+    table.put(b"b" + key, _BUG.pack(VERSION, *new.place, new.recorded_ns))
+    table.put(_by_time(new.place.agent, new.recorded_ns, key), b"")
 
 
 def career_bugs(snapshot: Snapshot, agent: int) -> list[int]:
     """Return when the bugs in force for an agent were reported, by its number; Unix nanoseconds."""
     return [int.from_bytes(key[5:13], "big") for key, _ in snapshot.table("health").items(b"a" + _number(agent))]
+
+
+def last_moment(snapshot: Snapshot) -> int:
+    """Return when the last thing happened that moves a standing; Unix nanoseconds, 0 where nothing did."""
+    judged = (key[5:13] for name in ("communication", "health") for key in snapshot.table(name).keys(b"a"))
+    times = [int.from_bytes(at, "big") for at in judged]
+    return max([0, *times, *(kept.last_ns for kept in ledgers(snapshot).values())])
 
 
 def push_owner(snapshot: Snapshot, oid: bytes) -> int:
@@ -281,7 +298,12 @@ def put_tally(writer: Writer, place: Place, tally: Tally) -> None:
     if tally == Tally():
         writer.table("metrics").delete(key)
     else:
-        writer.table("metrics").put(key, _TALLY.pack(VERSION, *tally))
+        writer.table("metrics").put(key, _TALLY.pack(VERSION, *bounded_tally(tally)))
+
+
+def bounded_tally(tally: Tally) -> Tally:
+    """Return a tally as it is kept: hostile counts add up to more than a number holds."""
+    return Tally(*(min(amount, most) for amount, most in zip(tally, _MOST, strict=True)))
 
 
 def ledger(snapshot: Snapshot, agent: int) -> Ledger:

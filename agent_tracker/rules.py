@@ -30,7 +30,7 @@ __all__ = [
     "with_overrides",
 ]
 
-MAX_VALUE = 1_000_000
+MAX_VALUE = 100_000
 
 Rules = dict[str, int]
 """A value for every rule, by its name."""

@@ -9,6 +9,7 @@ return, a change of the rules. So the sums between those moments are kept (`Ledg
 from __future__ import annotations
 
 from bisect import bisect_right
+from math import isqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.derived import Given, Ledger
@@ -32,6 +33,10 @@ __all__ = [
     "pulse_micro",
     "standing",
 ]
+
+
+MAX_SUM = 1 << 58
+"""More than anybody earns, and little enough that some of them fit into 64 bits."""
 
 
 class Career(NamedTuple):
@@ -58,13 +63,13 @@ def ledger_of(moments: tuple[int, ...], earned: Iterable[tuple[int, int]]) -> Le
     for at_ns, micro in earned:
         sums[bisect_right(moments, at_ns)] += micro
         last_ns = max(last_ns, at_ns)
-    return Ledger(moments, tuple(sums), last_ns)
+    return Ledger(moments, tuple(min(amount, MAX_SUM) for amount in sums), last_ns)
 
 
 def added(ledger: Ledger, earned: Iterable[tuple[int, int]]) -> Ledger:
     """Return a ledger with more earned, or less where an amount is negative."""
     more = ledger_of(ledger.boundaries, earned)
-    sums = tuple(a + b for a, b in zip(ledger.sums, more.sums, strict=True))
+    sums = tuple(min(a + b, MAX_SUM) for a, b in zip(ledger.sums, more.sums, strict=True))
     return Ledger(ledger.boundaries, sums, max(ledger.last_ns, more.last_ns))
 
 
@@ -84,13 +89,19 @@ def standing(career: Career, ledger: Ledger, total_commits: int, timeline: Timel
             if moment in resumes and not skill_points:
                 skill_points = 1
         if earned:
-            step = timeline.at(moment)["levelXp"] * MICRO
             experience += earned
-            while skill_points and experience >= step * skill_points:
-                experience -= step * skill_points
-                skill_points += 1
+            step = timeline.at(moment)["levelXp"] * MICRO
+            levels = _levels(skill_points, experience // step) if skill_points else 0
+            experience -= step * (levels * skill_points + levels * (levels - 1) // 2)
+            skill_points += levels
     score = _score(career, timeline)
     return Standing(skill_points, experience, score, total_commits, len(bugs), sum(ledger.sums))
+
+
+def _levels(skill_points: int, steps: int) -> int:
+    """Return how many levels so many steps are worth: the first costs as many as there are SP, the next more."""
+    odd = 2 * skill_points - 1
+    return (isqrt(odd * odd + 8 * steps) - odd) // 2
 
 
 def _score(career: Career, timeline: Timeline) -> int:

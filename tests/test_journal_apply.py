@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from agent_tracker import journal_tables
 from agent_tracker.books import Milestone
+from agent_tracker.errors import RecordError
 from agent_tracker.journal import GRADES, SIDES, BugFact, ForgetFact, GradeFact
+from agent_tracker.lines import fact_line, parse_line
 from agent_tracker.records import HUMAN, MICRO, Agent, Fact, Marks, Standing, StateFact
 from facts import (
     NOW,
@@ -204,6 +206,25 @@ def test_a_rebase_after_a_bug_does_not_halt(store: Store) -> None:
     assert problems(store) == ()
 
 
+def test_facts_that_share_an_id_are_kept_apart_by_what_they_are_about(store: Store) -> None:
+    """An id drawn twice, or forged, in another commit."""
+    apply_all(
+        store, [*commits(30), bug("b", "c0", at=NOW + 50), grade("g", "c0", "bad"), grade("g", "c1", "excellence")]
+    )
+    apply_all(store, [bug("b", "c1", at=NOW + 51), correction("c1", OTHER.id, at=NOW + 52)])
+    assert (standing_of(store).total_bugs, standing_of(store, OTHER).total_bugs) == (1, 1)
+    assert (standing_of(store).communication_score, standing_of(store, OTHER).communication_score) == (59, 65)
+    assert problems(store) == ()
+
+
+def test_a_sum_that_fits_no_number_stops_nobody(store: Store) -> None:
+    """Hostile counts under hostile rules."""
+    apply_all(store, [session("s", CODER.id), rules_fact(toolXp=10**15, at=NOW - 5)])
+    apply_all(store, [pulse(f"p{i}", "s", tools=10_000, at=NOW + i) for i in range(9)])
+    assert standing_of(store).earned_micro == 1 << 58
+    assert problems(store) == ()
+
+
 # -- sessions, pushes
 
 
@@ -287,6 +308,13 @@ def test_a_text_that_must_go_is_taken_out_and_stays_out(store: Store) -> None:
     assert reading(store, notes) == ["", ""]
     assert standing_of(store)[:3] == (0, 6 * MICRO, 62)
     assert problems(store) == ()
+
+
+@pytest.mark.parametrize("target", ["", " ", "ab", "ABCDEF012345", "0123456789abcd", "g" * 12])
+def test_only_a_whole_id_can_be_forgotten(target: str) -> None:
+    """A line that would take all texts along, or those of half an id, is no fact."""
+    with pytest.raises(RecordError):
+        parse_line(fact_line(ForgetFact(target, NOW)).strip(b"\n"))
 
 
 # -- any order

@@ -213,7 +213,7 @@ def install_and_add_lines(program: Program) -> None:
     if any(to_add["then"] for to_add in lines):
         program.put_in()
     assert install(repo)["lines_to_add"] == []
-    assert repo.json("status")["status"]["missing_hooks"] == []
+    assert repo.json("status", "--no-flush")["status"]["missing_hooks"] == []
 
 
 def add_entry(path: Path, line: str) -> None:

@@ -33,6 +33,7 @@ def shape(line: str) -> str:
     """Return a line without what differs from run to run: oids, times, the home directory, spaces."""
     line = re.sub(r"\b[0-9a-f]{10}(?:[0-9a-f]{2})?\b", "OID", line)
     line = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "WHEN", line)
+    line = re.sub(r"\d+ s$", "SECONDS", line)
     return re.sub(r"\s+", " ", line).strip()
 
 

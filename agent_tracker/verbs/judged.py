@@ -30,6 +30,6 @@ def read_judgements(snapshot: Snapshot) -> Mapping[bytes, Judgement]:
     bugs = [
         home_of(snapshot, fact.oid)
         for fact in journal_tables.facts(snapshot, BugFact)
-        if fact.oid and fact.id in placed
+        if fact.oid and journal_tables.bug_key(fact) in placed
     ]
     return judgements(journal_tables.graded_commits(snapshot), bugs, snapshot.timeline())
