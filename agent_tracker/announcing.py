@@ -23,7 +23,12 @@ WORDS = {
 
 def milestone_lines(report: FlushReport) -> list[str]:
     """Return what became of agents in a flush, a line each: to be said once, on stderr, by the command that flushed."""
-    return [
-        f"agent-tracker: {WORDS[each.what].format(agent=escape(each.agent), points=each.skill_points)}"
+    became = [
+        WORDS[each.what].format(agent=escape(each.agent), points=each.skill_points)
         for each in report.applied.milestones
     ]
+    halted = [
+        f"{count} {'commit' if count == 1 else 'commits'} by {escape(agent)} while it is halted"
+        for agent, count in report.applied.while_halted
+    ]
+    return [f"agent-tracker: {line}" for line in became + halted]

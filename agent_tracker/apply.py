@@ -54,6 +54,7 @@ FORGOTTEN = "(forgotten)"
 """Stands in the place of the subject of a commit whose text had to go."""
 
 MAX_SUBJECT_BYTES = 300
+NS = 10**9
 _OID_DIGITS = (40, 64)
 MAX_TIME_NS = (1 << 63) - 1
 
@@ -65,7 +66,8 @@ Shares = tuple[tuple[int, int], ...]
 class Applied(NamedTuple):
     """What was new in one transaction. `unclaimed` are new commits of an agent that was named but gets no credit.
 
-    `entries` counts the journal's facts.
+    `entries` counts the journal's facts. `while_halted`: agents that were halted and are, and how many new commits they
+    made since.
     """
 
     commits: int
@@ -76,6 +78,7 @@ class Applied(NamedTuple):
     unclaimed: tuple[Identity, ...]
     entries: int = 0
     milestones: tuple[Milestone, ...] = ()
+    while_halted: tuple[tuple[str, int], ...] = ()
 
 
 def apply(writer: Writer, facts: Iterable[Fact], *, now: int) -> Applied:
@@ -99,13 +102,14 @@ class _Application:
         self._owns: dict[tuple[int, int], tuple[Identity, Shares]] = {}
         self._marks: dict[Marks, int] = {}
         self._unclaimed: list[Identity] = []
+        self._while_halted: dict[str, int] = {}
 
     def run(self, facts: list[Fact]) -> Applied:
         for project in facts:
             if isinstance(project, ProjectFact):
                 self._put_project(project)
         known = set(self._writer.numbered_agents())
-        changed = self._put_agents([fact for fact in facts if isinstance(fact, AgentFact | StateFact)])
+        registrations, changed = self._put_agents([f for f in facts if isinstance(f, AgentFact | StateFact)])
         entries, touched = self._journal.put(
             [fact for fact in facts if isinstance(fact, JournalFact)], self._writer.numbered_agents().keys() - known
         )
@@ -130,12 +134,13 @@ class _Application:
         return Applied(
             commits,
             len(rewrites),
-            len(changed),
+            registrations,
             len(corrections),
             gains,
             tuple(self._unclaimed),
             entries,
             self._books.milestones(),
+            self._still_halted(),
         )
 
     # -- projects, agents, events
@@ -158,19 +163,24 @@ class _Application:
             self._writer.table("events.rewrite").mark(fact.new + fact.old)
         return True
 
-    def _put_agents(self, facts: list[AgentFact | StateFact]) -> set[str]:
-        """Return the ids of the agents whose registration or state is new."""
-        changed = {fact.id if isinstance(fact, AgentFact) else fact.agent for fact in facts if self._put_event(fact)}
+    def _put_agents(self, facts: list[AgentFact | StateFact]) -> tuple[int, set[str]]:
+        """Return how many agents are new or changed, and those of which it matters to whom commits are credited."""
+        fresh = {fact.id if isinstance(fact, AgentFact) else fact.agent for fact in facts if self._put_event(fact)}
         known = self._writer.numbered_agents()
-        for agent_id in sorted(changed):
+        changed = set()
+        for agent_id in sorted(fresh):
             value = self._events.get(b"a" + agent_id.encode())
+            before = known[agent_id][0] if agent_id in known else None
             if value is not None:
                 registered = packing.unpack_event(b"a" + agent_id.encode(), value)
                 agent = registered_agent(self._writer, registered)  # type: ignore[arg-type]
-                earned = known[agent_id][0].standing if agent_id in known else NEW_STANDING
+                earned = before.standing if before else NEW_STANDING
                 self._writer.put_agent(agent._replace(standing=earned, updated_at=self._now))
                 self._books.changed(agent_id)
-        return changed
+                # Being resumed from a halt makes nobody active who was not.
+                if before is None or _turns(agent.transitions) != _turns(before.transitions):
+                    changed.add(agent_id)
+        return len(fresh), changed
 
     def _agent_of_session(self, session: str) -> str:
         fact = journal_tables.session(self._writer, session)
@@ -260,7 +270,32 @@ class _Application:
         self._writer.put_new_commits(rows)
         for group in counted.values():
             self._books.count(*group)
+        self._count_halted((credits, at) for _, credits, made in counted.values() for _, at in made)
         return sum(1 for fact in fresh if fact.operation not in {"gone", "arrived"})
+
+    def _count_halted(self, made: Iterable[tuple[Credits, int]]) -> None:
+        """Count the new commits of agents that were halted before this transaction, made since their last bug.
+
+        Args:
+            made: Whose a commit is by itself, and when it was made (Unix seconds).
+        """
+        halted = {
+            agent_id: max(journal_tables.career_bugs(self._writer, number), default=0) // NS
+            for agent_id, (agent, number) in self._writer.numbered_agents().items()
+            if agent.standing.is_halted
+        }
+        for credits, at in made if halted else ():
+            for agent_id, _ in credits:
+                if agent_id in halted and at >= halted[agent_id]:
+                    self._while_halted[agent_id] = self._while_halted.get(agent_id, 0) + 1
+
+    def _still_halted(self) -> tuple[tuple[str, int], ...]:
+        """Return who made commits while it was halted, and still is, with their number."""
+        if not self._while_halted:
+            return ()
+        agents = self._writer.numbered_agents()
+        found = sorted(self._while_halted.items())
+        return tuple((agent, count) for agent, count in found if agents[agent][0].standing.is_halted)
 
     def _interned(self, marks: Marks) -> int:
         number = self._marks.get(marks)
@@ -364,6 +399,12 @@ class _Application:
         self._writer.put_commit_state(
             commit.oid, state.status, self._numbered(state.credits), None if is_first else earned_at
         )
+
+
+def _turns(transitions: tuple[tuple[int, bool], ...]) -> list[tuple[int, bool]]:
+    """Return the transitions after which an agent is not what it was before."""
+    states = [True, *(is_active for _, is_active in transitions)]
+    return [each for each, before in zip(transitions, states, strict=False) if each[1] != before]
 
 
 def _may_name(packed: bytes, sessions: set[str]) -> bool:

@@ -6,18 +6,21 @@ Owns the table of settings and their limits. Never reads a tracked file of a rep
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.errors import ConfigError
 from agent_tracker.files import replace_file
+from agent_tracker.locking import locked
 from agent_tracker.rules import RULES, Rules, with_overrides
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, MutableMapping
+    from collections.abc import Callable, Iterator, Mapping, MutableMapping
 
     from agent_tracker.paths import UserPaths
 
 __all__ = [
+    "EXPORT",
     "EXPORTS",
     "HOOK_STYLES",
     "POLICIES",
@@ -25,16 +28,20 @@ __all__ = [
     "VALIDATING",
     "Setting",
     "Value",
+    "check_rule",
     "check_value",
     "find_setting",
     "read_rules",
     "read_settings",
+    "rules_trouble",
     "unset_value",
     "write_rule",
     "write_value",
 ]
 
 RULES_TABLE = "rules"
+EXPORT = "export"
+LOCK_TIMEOUT_S = 5.0
 POLICIES = ("enforce", "warn", "off")
 VALIDATING = ("pre-commit", "commit-msg")
 HOOK_STYLES = ("auto", "files", "config")
@@ -145,7 +152,7 @@ SETTINGS = (
         meaning="where hooks go: files, config (git 2.54 and newer read them there), or auto",
     ),
     Setting(
-        "export",
+        EXPORT,
         "AGENT_TRACKER_EXPORT",
         EXPORTS[0],
         _check_export,
@@ -171,12 +178,19 @@ def find_setting(name: str) -> Setting:
 
 
 def read_settings(
-    paths: UserPaths, env: Mapping[str, str], *, repository: Mapping[str, str] | None = None
+    paths: UserPaths,
+    env: Mapping[str, str],
+    *,
+    repository: Mapping[str, str] | None = None,
+    checks_export: bool = False,
 ) -> dict[str, Value]:
     """Return every setting's value in force, by name.
 
     Args:
+        paths: The user's.
+        env: The environment.
         repository: The values of git's configuration by git key, where a repository is at hand.
+        checks_export: Without it, a value that the export may not have is passed over: nothing else fails of it.
 
     Raises:
         ConfigError: The file cannot be parsed, or a value is not allowed; the message names file and key.
@@ -188,7 +202,12 @@ def read_settings(
         if repository and setting.is_repository_level:
             places.append((repository.get(setting.git_key), f"git config {setting.git_key}"))
         places.append((stored.pop(setting.name, None), f"{paths.config_file}: {setting.name}"))
-        values[setting.name] = _first(setting, places)
+        try:
+            values[setting.name] = _first(setting, places)
+        except ConfigError:
+            if checks_export or setting.name != EXPORT:
+                raise
+            values[setting.name] = Value(setting.name, setting.default, "default")
     stored.pop(RULES_TABLE, None)
     if stored:
         key = next(iter(stored))
@@ -214,6 +233,15 @@ def read_rules(paths: UserPaths) -> tuple[Rules, int]:
     return with_overrides(table, f"{paths.config_file}: {RULES_TABLE}"), changed_ns
 
 
+def rules_trouble(paths: UserPaths) -> tuple[str, ...]:
+    """Return why the rules of the configuration are not those in force, in a line, if they cannot be."""
+    try:
+        read_rules(paths)
+    except ConfigError as error:
+        return (f"{error.message}; the rules stay as they were",)
+    return ()
+
+
 def _read_rules_table(paths: UserPaths) -> dict[str, object]:
     table = _read_file(paths.config_file).get(RULES_TABLE, {})
     if not isinstance(table, dict):
@@ -228,15 +256,41 @@ def write_rule(paths: UserPaths, name: str, value: int | None) -> bool:
         ConfigError: There is no such rule, it may not have this value beside the others, or the file cannot be read or
             written.
     """
+    with _alone(paths):
+        was_there = check_rule(paths, name, value)
+        _edit(paths.config_file, name, value, table=RULES_TABLE)
+    return was_there
+
+
+def check_rule(paths: UserPaths, name: str, value: int | None) -> bool:
+    """Tell whether a rule stands in the user's file, having found that `write_rule` may write it now.
+
+    Raises:
+        ConfigError: There is no such rule, it may not have this value beside the others, or the file cannot be read.
+    """
     table = dict(_read_rules_table(paths))
     was_there = name in table
-    if value is None:
-        table.pop(name, None)
-    else:
-        table[name] = value
-    with_overrides(table, RULES_TABLE)
-    _edit(paths.config_file, name, value, table=RULES_TABLE)
+    table.pop(name, None)
+    with_overrides(table if value is None else {**table, name: value}, RULES_TABLE)
     return was_there
+
+
+@contextmanager
+def _alone(paths: UserPaths) -> Iterator[None]:
+    """Keep others from changing the user's file between reading and writing it.
+
+    Raises:
+        ConfigError: Somebody else is at it for too long, or there is no place for it.
+    """
+    path = paths.config_file
+    with ExitStack() as stack:
+        try:
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            stack.enter_context(locked(f"{path}.lock", timeout_s=LOCK_TIMEOUT_S))
+        except OSError as error:
+            hint = "check the directory's permissions"
+            raise ConfigError(f"cannot write {path}: {error.strerror or error}", hint) from error
+        yield
 
 
 def _first(setting: Setting, places: list[tuple[object, str]]) -> Value:
@@ -292,7 +346,8 @@ def write_value(paths: UserPaths, setting: Setting, raw: str) -> str | int:
         ConfigError: The value is not allowed, or the file cannot be read or written.
     """
     value = check_value(setting, raw, setting.name, f"the default is {setting.default or paths.default_database}")
-    _edit(paths.config_file, setting.name, value)
+    with _alone(paths):
+        _edit(paths.config_file, setting.name, value)
     return value
 
 
@@ -302,7 +357,8 @@ def unset_value(paths: UserPaths, name: str) -> bool:
     Raises:
         ConfigError: The file cannot be read or written.
     """
-    return _edit(paths.config_file, name, None)
+    with _alone(paths):
+        return _edit(paths.config_file, name, None)
 
 
 def _edit(path: str, key: str, value: str | int | None, *, table: str = "") -> bool:

@@ -10,9 +10,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from agent_tracker import config, settled
-from agent_tracker.config import Value, find_setting, read_settings
+from agent_tracker.config import EXPORT, Value, find_setting, read_settings
 from agent_tracker.errors import ConfigError, GitError
-from agent_tracker.export.writing import EXPORT, EXPORT_OFF, take_out_block, wanted_exports
+from agent_tracker.export.writing import EXPORT_OFF, take_out_block, wanted_exports
 from agent_tracker.files import replace_file
 from agent_tracker.git import config_get, config_set
 from agent_tracker.paths import RepositoryPaths
@@ -40,8 +40,9 @@ def settings_here(directory: str, context: Context) -> list[Value]:
     try:
         repository = find_repository(directory, context.env)
     except GitError:
-        return list(read_settings(context.paths, context.env).values())
-    return list(read_settings(context.paths, context.env, repository=repository_values(repository)).values())
+        return list(read_settings(context.paths, context.env, checks_export=True).values())
+    values = repository_values(repository)
+    return list(read_settings(context.paths, context.env, repository=values, checks_export=True).values())
 
 
 def settings_for_hooks(repository: Repository, context: Context) -> tuple[str, str]:

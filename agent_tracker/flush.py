@@ -12,11 +12,11 @@ from contextlib import ExitStack, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_tracker import settled
+from agent_tracker import journal_tables, settled
 from agent_tracker.abandon import Losses, find_losses
 from agent_tracker.apply import Applied, apply
-from agent_tracker.config import read_rules, read_settings
-from agent_tracker.errors import SpoolError, StoreError
+from agent_tracker.config import read_rules, read_settings, rules_trouble
+from agent_tracker.errors import ConfigError, SpoolError, StoreError
 from agent_tracker.export.writing import write_exports
 from agent_tracker.files import read_text, replace_file
 from agent_tracker.gather import Arrived, Past, Sighted, gather
@@ -35,6 +35,7 @@ from agent_tracker.journal import (
 from agent_tracker.lapse import Lapsed, find_lapsed, look_again
 from agent_tracker.lines import squash_line
 from agent_tracker.locking import LockTimeoutError, locked
+from agent_tracker.moved import find_move, make_up
 from agent_tracker.observe import (
     LOOK_AGAIN_S,
     Refs,
@@ -58,7 +59,7 @@ from agent_tracker.records import (
     StateFact,
 )
 from agent_tracker.reflog import Left
-from agent_tracker.registry import read_agents, write_agents
+from agent_tracker.registry import is_current, read_agents, write_agents
 from agent_tracker.repository import Repository, worktrees
 from agent_tracker.rules import Timeline, format_values
 from agent_tracker.spool import Segment, append, ensure_directory, mark_applied, read_segment, seal, segments, set_aside
@@ -107,12 +108,16 @@ MAX_OTHERS = 2000
 
 
 class Context(NamedTuple):
-    """What every verb is given: the user's paths, the environment, the time, how long to wait for others."""
+    """What every verb is given: the user's paths, the environment, the time, how long to wait for others.
+
+    `told`: where each flush leaves its report for whoever has to say what became of agents in it; copies share it.
+    """
 
     paths: UserPaths
     env: Mapping[str, str]
     now_ns: int
     timeout_s: float = 10.0
+    told: list[FlushReport] | None = None
 
     @property
     def now(self) -> int:
@@ -123,7 +128,7 @@ class Context(NamedTuple):
 class FlushReport(NamedTuple):
     """What a flush did: what was new, lines that were set aside and where, the database, and the file it avoids.
 
-    `warnings` say what could not be exported, one line each.
+    `warnings` say what could not be exported, and what is wrong with the rules, one line each.
     """
 
     applied: Applied
@@ -204,22 +209,30 @@ def flush(repository: Repository | None, context: Context) -> FlushReport:
             seal(spool.directory, now_ns=context.now_ns)
         before = settled.look(context.paths, context.env, repository, store.path) if repository else ""
         plan = _plan(store, spools, repository, context)
-        applied = _apply(store, plan, context) if _is_needed(plan, store) else NOTHING
+        move = find_move(store, plan.project)
+        applied = _apply(store, plan, context) if move or _is_needed(plan, store) else NOTHING
         for spool in spools:
             mark_applied(spool.directory)
-        if applied.registrations or any(each.what != "level" for each in applied.milestones):
-            with store.snapshot() as snapshot:
-                _write_registry(context, snapshot.agents() if snapshot else [])
-        warnings: tuple[str, ...] = ()
+        with store.snapshot() as snapshot:
+            agents = snapshot.agents() if snapshot else []
+        # A flush that was killed after its transaction may have left the hooks to what was before.
+        if snapshot and not is_current(context.paths.registry, agents):
+            _write_registry(context, agents)
+        warnings = rules_trouble(context.paths)
         if repository:
-            warnings = write_exports(repository, context.paths, context.env, store, spools[-1].project)
+            warnings += write_exports(repository, context.paths, context.env, store, spools[-1].project)
             if plan.refs:
                 remember_branches(repository, plan.refs)
             _keep_squashes(repository, plan)
             _remember(context, repository, store, before, plan.due)
+    if repository and move:
+        warnings += make_up(store, repository, move, context.paths, timeout_s=context.timeout_s)
     files = tuple(pending.rejected_file for pending in plan.pending if pending.rejected)
     rejected = sum(pending.rejected for pending in plan.pending)
-    return FlushReport(applied, len(plan.pending), rejected, files, store.path, location.avoided, warnings)
+    report = FlushReport(applied, len(plan.pending), rejected, files, store.path, location.avoided, warnings)
+    if context.told is not None:
+        context.told.append(report)
+    return report
 
 
 def known_agents(context: Context) -> list[Agent]:
@@ -325,14 +338,21 @@ def _plan(store: Store, spools: list[_Spool], repository: Repository | None, con
 def _changed_rules(snapshot: Snapshot | None, context: Context) -> list[RulesFact]:
     """Return the rules of the configuration where the store has others: they hold from when the file was changed.
 
-    What a store begins with holds for all that comes into it.
+    What a store begins with holds for all that comes into it. Rules that are not valid change nothing.
     """
-    rules, changed_ns = read_rules(context.paths)
+    try:
+        rules, changed_ns = read_rules(context.paths)
+    except ConfigError:
+        return []  # `rules_trouble` says so
     timeline = snapshot.timeline() if snapshot else Timeline()
     if rules == timeline.current:
         return []
-    since_ns = max([changed_ns, *(at + 1 for at in timeline.boundaries)])
-    return [RulesFact(min(since_ns, context.now_ns), snapshot is None, format_values(rules))]
+    # A commit's time is in whole seconds: one of the same second comes after the change.
+    changed_ns = min(changed_ns // 10**9 * 10**9, context.now_ns)
+    # A file may be older than it was put there: what happened already keeps what it earned.
+    known_ns = journal_tables.last_moment(snapshot) + 1 if snapshot else 0
+    since_ns = max([changed_ns, known_ns, *(at + 1 for at in timeline.boundaries)])
+    return [RulesFact(since_ns, snapshot is None, format_values(rules))]
 
 
 def _missing_agents(snapshot: Snapshot | None, context: Context) -> list[AgentFact | StateFact]:

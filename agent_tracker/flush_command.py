@@ -25,6 +25,11 @@ __all__ = ["complain", "log_bug", "run", "run_all", "run_here", "warn"]
 
 OPTIONS = frozenset({"--json", "--all", "--quiet", "-q"})
 JSON_VERSION = 1
+SHORT_XP = 100_000
+"""From here on experience is written without a fraction, and never as a power of ten."""
+_said: set[str] = set()
+"""The warnings that this process printed: one command may flush more than once."""
+
 PROBLEMS = {
     "unregistered": "is not registered; once it is, they are its own",
     "retired": "was retired; agent-tracker credit puts that right",
@@ -157,7 +162,9 @@ def warn(report: FlushReport) -> None:
     for line in milestone_lines(report):
         print(line, file=sys.stderr)
     for warning in report.warnings:
-        print(f"warning: {escape(warning)}", file=sys.stderr)
+        if warning not in _said:
+            _said.add(warning)
+            print(f"warning: {escape(warning)}", file=sys.stderr)
     for (who, problem), count in counts.items():
         commits = "1 commit stays" if count == 1 else f"{count} commits stay"
         print(f"warning: {commits} unclaimed: {escape(who)} {PROBLEMS[problem]}", file=sys.stderr)
@@ -199,7 +206,8 @@ def _summary(path: str, report: FlushReport) -> list[str]:
     place, database = shown_path(path, home), shown_path(report.database, home)
     lines = [f"Flushed {place}: {done or 'standings'} into {database}"]
     for gain in applied.gains:
-        xp = f"{gain.experience_micro / 1_000_000:+g} XP"
+        earned = gain.experience_micro / 1_000_000
+        xp = f"{earned:+g} XP" if abs(earned) < SHORT_XP else f"{earned:+.0f} XP"
         lines.append(
             f"  {escape(gain.agent)}: {gain.commits:+d} {'commit' if abs(gain.commits) == 1 else 'commits'}, {xp}"
         )

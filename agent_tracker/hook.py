@@ -26,7 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["REFUSED", "current_identity", "environment_marks", "explain", "main", "read_use"]
+__all__ = ["REFUSED", "current_identity", "environment_marks", "explain", "halted_identity", "main", "read_use"]
 
 REFUSED = 42
 """The exit code that stops a commit; any other lets git go on."""
@@ -105,7 +105,7 @@ def _validate(repository: Repository, paths: UserPaths, env: Mapping[str, str], 
     agents = read_agents(paths.registry)
     identity, _ = current_identity(repository, agents, env, now_ns=now_ns)
     if not identity.problem:
-        identity = _halted(identity, agents)
+        identity = halted_identity(identity, agents)
     if not identity.problem:
         return 0
     policy = _policy(repository, paths, env)
@@ -119,7 +119,7 @@ def _validate(repository: Repository, paths: UserPaths, env: Mapping[str, str], 
     return REFUSED if is_refused else 0
 
 
-def _halted(identity: Identity, agents: list[Agent]) -> Identity:
+def halted_identity(identity: Identity, agents: list[Agent]) -> Identity:
     """Return an identity with the problem that its agent is halted, if it is."""
     halted = {agent.id for agent in agents if agent.standing.is_halted}
     who = next((name for name, _ in identity.credits if name in halted), "")

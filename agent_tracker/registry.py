@@ -28,7 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["keep_session", "read_agents", "read_policy", "read_session", "write_agents", "write_session"]
+__all__ = ["is_current", "keep_session", "read_agents", "read_policy", "read_session", "write_agents", "write_session"]
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
 _CAPITALS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -49,11 +49,21 @@ def write_agents(registry: str, agents: Iterable[Agent]) -> None:
     for agent in listed:
         for marker in _markers(agent):
             meant.setdefault(marker, []).append(agent)
-    replace_file(os.path.join(registry, "agents"), "".join(f"{_line(agent)}\n" for agent in listed))
     for kind in _KINDS:
         alone = {key: found[0] for (of, key), found in meant.items() if of == kind and len(found) == 1}
         wanted = {key: _text(agent) for key, agent in alone.items() if not agent.standing.is_halted}
         _synchronise(os.path.join(registry, kind), wanted)
+    # Last: while it is not as it should be, all of this is done again.
+    replace_file(os.path.join(registry, "agents"), _listing(listed))
+
+
+def is_current(registry: str, agents: Iterable[Agent]) -> bool:
+    """Tell whether the hooks know these agents as they are."""
+    return read_text(os.path.join(registry, "agents")) == _listing(agents)
+
+
+def _listing(agents: Iterable[Agent]) -> str:
+    return "".join(f"{_line(agent)}\n" for agent in agents)
 
 
 def _markers(agent: Agent) -> Iterator[tuple[str, str]]:

@@ -22,13 +22,20 @@ if TYPE_CHECKING:
 __all__ = ["is_settled", "look", "look_at_refs", "look_at_remotes"]
 
 FILE = "settled"
+EXPORTED = (".agent/status.json", ".journal", ".journal/index.md")
+"""By what is seen that an export is gone, or was changed by another: whether one is wanted, the flush finds out."""
 MAX_NAMES = 50_000
 
 
 def look(paths: UserPaths, env: Mapping[str, str], repository: Repository, database: str) -> str:
-    """Return what all inputs of a flush look like now: configuration, database, both spools, the reflogs, the refs."""
+    """Return what all inputs of a flush look like now: configuration, database, both spools, the reflogs, the refs.
+
+    The fourth line is what a flush itself changes: the database, and the exports in the main work tree.
+    """
     lines = [database, env.get("AGENT_TRACKER_DATABASE_PATH", ""), _file(paths.config_file)]
-    lines.append(_stat(database, "st_dev", "st_ino", "st_size"))
+    exports = (_file(os.path.join(repository.main_path, name)) for name in EXPORTED)
+    lines.append(" ".join([_stat(database, "st_dev", "st_ino", "st_size"), *exports]))
+    lines += [env.get("AGENT_TRACKER_EXPORT", ""), _file(os.path.join(repository.common_dir, "config"))]
     for directory in (paths.spool_dir, RepositoryPaths(repository.common_dir).spool_dir):
         lines += _spool(directory)
     lines.append(look_at_refs(repository.common_dir))

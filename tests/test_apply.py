@@ -124,7 +124,7 @@ def test_applying_twice_changes_nothing(store: Store) -> None:
     before = derived(store)
     second = apply_all(store, facts)
     assert (first.commits, first.rewrites, first.registrations, first.corrections) == (2, 1, 1, 1)
-    assert second == (0, 0, 0, 0, (), (), 0, ())
+    assert second == (0, 0, 0, 0, (), (), 0, (), ())
     assert derived(store) == before
     assert problems(store) == ()
 

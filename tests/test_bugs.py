@@ -155,7 +155,9 @@ def test_an_agents_bug_needs_no_repository(work: GitRepo, tmp_path: Path) -> Non
     """Outside of any repository an agent can be named; a revision cannot, and the list has it everywhere."""
     (tmp_path / "nowhere").mkdir()
     assert agent_tracker("bug", "one", "--note", "all over", cwd=tmp_path / "nowhere").code == 0
-    refused(agent_tracker("bug", "HEAD", cwd=tmp_path / "nowhere"), "neither a commit here nor an agent")
+    refused(agent_tracker("bug", "HEAD", cwd=tmp_path / "nowhere"), "not a git repository")
+    run("git", "init", "--quiet", "--bare", "bare", cwd=tmp_path)
+    refused(agent_tracker("bug", "HEAD", cwd=tmp_path / "bare"), "a bare repository")
     refused(agent_tracker("bug", "--commit", "HEAD", cwd=tmp_path / "nowhere"), "cd into a repository")
     assert points(work) == (0, 1)
     (entry,) = listed(work)

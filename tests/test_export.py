@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -134,6 +135,50 @@ def test_a_setting_by_hand_is_heeded(repo: GitRepo, home: Path) -> None:
     third.commit("x", env={"AGENT_TRACKER_AGENT": "coder"})
     third.ok("flush", env={"AGENT_TRACKER_EXPORT": "status"})
     assert exported(third.path) == [".agent/status.json"]
+
+
+@pytest.mark.usefixtures("coder")
+def test_it_is_turned_on_where_nothing_waits(repo: GitRepo) -> None:
+    """By git itself, behind our back; and what was deleted is back after a flush, or a look."""
+    repo.git("config", "agenttracker.export", "true")
+    repo.ok("activity", "add", "--agent", "coder", "--task", "t")
+    before = exported(repo.path)
+    assert len(before) == 3
+    for words in (("flush",), ("status",)):
+        assert "Nothing" in repo.ok("flush")
+        shutil.rmtree(repo.path / ".agent")
+        shutil.rmtree(repo.path / ".journal")
+        repo.ok(*words)
+        assert exported(repo.path) == before
+    repo.git("config", "--unset", "agenttracker.export")
+    repo.ok("flush")
+    shutil.rmtree(repo.path / ".agent")
+    repo.ok("flush")
+    assert exported(repo.path) == before[1:]
+
+
+@pytest.mark.usefixtures("coder")
+@pytest.mark.parametrize("place", ["git", "file", "environment"])
+def test_a_setting_that_is_not_valid_stops_nothing(repo: GitRepo, home: Path, place: str) -> None:
+    """A flush, a look and a push go on, with a warning; `config` and `doctor` call it an error."""
+    env = {"AGENT_TRACKER_EXPORT": "markdown"} if place == "environment" else {}
+    if place == "git":
+        repo.git("config", "agenttracker.export", "markdown")
+    elif place == "file":
+        path = home / ".config" / "agent-tracker" / "config.toml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('export = "markdown"\n')
+    remote = repo.path.parent / "remote"
+    run("git", "init", "--quiet", "--bare", remote, cwd=repo.path)
+    for words in (("flush",), ("status",), ("flush", "--all")):
+        repo.commit(words[-1], env={"AGENT_TRACKER_AGENT": "coder"})
+        done = repo.tracker(*words, env=env)
+        assert (done.code, done.err.count("not 'markdown'")) == (0, 1), (words, done)
+    repo.commit("pushed", env={"AGENT_TRACKER_AGENT": "coder"})
+    done = repo.try_git("push", "--quiet", remote, "HEAD", env=env)
+    assert (done.code, done.err.count("not 'markdown'")) == (0, 1), done
+    assert len(repo.commits()) == 5
+    assert repo.tracker("config", "list", env=env).code == 1
 
 
 @pytest.mark.parametrize(("raw", "value"), [(True, "true"), ("ON", "true"), (False, "false"), ("0", "false")])

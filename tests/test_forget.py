@@ -237,6 +237,24 @@ def test_a_repository_that_is_not_there_is_named(repo: GitRepo) -> None:
     assert (done.code, f"not looked at, for it is not there: {gone.path}" in done.err) == (0, True), done
 
 
+def test_a_repository_that_was_moved_forgets_when_it_is_flushed(repo: GitRepo, home: Path, coder: str) -> None:
+    """Nobody knew where it lay when the text had to go; afterwards its old path is nobody's trouble any more."""
+    fact = facts_with(SECRET, bytes.fromhex(repo.head("HEAD~1")), coder)["activity"]
+    other = type(repo).init(repo.path.parent / "other")
+    other.ok("install-hooks")
+    write_down(other, fact)
+    old_path = other.path
+    other.path = other.path.rename(repo.path.parent / "moved")
+    assert f"it is not there: {old_path}" in repo.tracker("forget", str(fact[0]), "--yes").err
+    assert holders(home, other)
+    other.ok("flush")
+    repo.ok("forget", repo.head(), "--yes")
+    assert holders(home, other) == []
+    listed = Path(context().paths.repositories).read_text().splitlines()
+    assert (str(old_path) in listed, str(other.path) in listed) == (False, True)
+    assert repo.tracker("forget", str(fact[0]), "--yes").err == ""
+
+
 # -- spools that grow
 
 
@@ -481,3 +499,13 @@ def test_forgetting_goes_on_where_it_was_interrupted(repo: GitRepo, home: Path) 
     repo.ok("forget", fact.id, "--yes")
     assert holders(home, repo) == []
     assert not flush(find_repository(str(repo.path), {}), context()).rejected
+
+
+@pytest.mark.usefixtures("coder")
+@pytest.mark.parametrize("digits", [7, 12, 20])
+def test_a_commit_wants_its_whole_oid(repo: GitRepo, digits: int) -> None:
+    """A short one is not guessed at; the hint is the command that says it in full."""
+    done = repo.tracker("forget", repo.head()[:digits], "--yes")
+    assert (done.code, "wants its whole oid" in done.err) == (2, True), done
+    assert f"agent-tracker forget {repo.head()}" in done.err
+    assert SECRET in repo.commits()[0]["task_description"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from agent_tracker.verbs.noting import note
 from agent_tracker.views.journal import Scores, one_by_id
 from agent_tracker.xp import Career, standing
 from facts import NOW, rules_fact
+from gitrepo import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,6 +166,45 @@ def test_bad_input_gets_one_line_and_a_hint(repo: GitRepo, words: tuple[str, ...
     assert repo.json("retro", "list")["retrospectives"] == []
 
 
+def test_what_is_piped_is_read_without_a_dash(repo: GitRepo, coder: str) -> None:
+    """Standard input that is no terminal and holds something is the JSON object; an option leaves it alone."""
+    assert retro(repo, "HEAD", stdin='{"task": "piped"}')["task_description"] == "piped"
+    repo.ok("activity", "add", "--agent", coder, stdin='{"task": "piped", "outcome": "done"}')
+    (noted,) = repo.json("activity", "list")["activities"]
+    assert (noted["task_description"], noted["outcome"], noted["actions"]) == ("piped", "done", None)
+    done = retro(repo, "--task", "given", stdin='{"task": "piped"}')
+    assert (done["task_description"], done["user_note"], done["agent_note"]) == ("given", None, None)
+
+
+@pytest.mark.parametrize("words", [("retro", "add", "HEAD"), ("activity", "add", "--agent", "coder")], ids=" ".join)
+@pytest.mark.parametrize("redirection", ["</dev/null", "<&-"])
+@pytest.mark.usefixtures("coder")
+def test_an_editor_is_run_where_nothing_is_piped(repo: GitRepo, words: tuple[str, ...], redirection: str) -> None:
+    """As git does; where none is set, the hint says what else there is."""
+    command = f'"$0" -m agent_tracker {" ".join(words)} {redirection}'
+    without = {"EDITOR": "", "VISUAL": ""}
+    done = run("sh", "-c", command, sys.executable, cwd=repo.path, env={**without, "EDITOR": "false"})
+    assert (done.code, "the editor false ended" in done.err) == (1, True), done
+    done = run("sh", "-c", command, sys.executable, cwd=repo.path, env=without)
+    assert (done.code, "no terminal for an editor" in done.err) == (2, True), done
+    assert "--task" in done.err
+    assert "with -" in done.err
+
+
+@pytest.mark.usefixtures("coder")
+def test_a_pipe_that_nobody_writes_to_holds_nothing_up(repo: GitRepo) -> None:
+    """With an option it is not read; without one, the wait has an end and a hint."""
+    reading, writing = os.pipe()
+    argv = [sys.executable, "-m", "agent_tracker", "retro", "add"]
+    codes = []
+    for words in (["--task", "t"], []):
+        done = subprocess.run([*argv, *words], cwd=repo.path, stdin=reading, capture_output=True, check=False)
+        codes.append((done.returncode, b"nothing came" in done.stderr))
+    os.close(reading)
+    os.close(writing)
+    assert codes == [(0, False), (2, True)]
+
+
 def test_an_agent_gives_only_its_own_part(repo: GitRepo, coder: str) -> None:
     """In an agent's shell the user's grade and note are refused; `human` says that a person types."""
     for option, value in (("--user-grade", "good"), ("--user-note", "well done")):
@@ -179,12 +220,35 @@ def test_an_agent_gives_only_its_own_part(repo: GitRepo, coder: str) -> None:
 
 @pytest.mark.usefixtures("coder")
 def test_an_agent_does_not_grade_another(repo: GitRepo) -> None:
-    """The agent's grade is its maker's to give; a look back without a grade is anybody's."""
+    """The agent's grade and note are its maker's to give; a look back without them is anybody's."""
     other = repo.register("other")
-    env = {"AGENT_TRACKER_AGENT": other}
-    done = repo.tracker("retro", "add", "--agent-grade", "bad", env=env)
-    assert (done.code, "its own to give" in done.err) == (1, True)
-    retro(repo, "--agent-note", "I saw it", env=env)
+    for env in ({"AGENT_TRACKER_AGENT": other}, {"AGENT_TRACKER_AGENT": "nosuch"}, {"GEMINI_CLI": "1"}):
+        for words in (("retro", "add", "--agent-grade", "bad"), ("retro", "add", "--agent-note", "I saw it")):
+            done = repo.tracker(*words, env=env)
+            assert (done.code, "'s to give, not " in done.err) == (1, True), done
+    retro(repo, "--task", "I saw it", env={"AGENT_TRACKER_AGENT": other})
+
+
+@pytest.mark.parametrize("env", [{"AGENT_TRACKER_AGENT": "other"}, {"AGENT_TRACKER_AGENT": "nosuch"}], ids=str)
+@pytest.mark.usefixtures("coder")
+def test_an_agent_notes_no_activity_of_another(repo: GitRepo, env: dict[str, str]) -> None:
+    """What an agent did it notes itself, or a person does."""
+    repo.register("other")
+    words = ("activity", "add", "--agent", "coder", "--task", "t")
+    done = repo.tracker(*words, env=env)
+    assert (done.code, "'s to give, not " in done.err) == (1, True), done
+    repo.ok(*words, env={**env, "AGENT_TRACKER_AGENT": "human"})
+
+
+@pytest.mark.usefixtures("coder")
+def test_an_activity_belongs_to_a_recorded_commit(repo: GitRepo) -> None:
+    """A commit that was made without hooks is refused."""
+    repo.git("-c", "core.hooksPath=/dev/null", "commit", "--allow-empty", "-qm", "x")
+    repo.git("checkout", "--quiet", "--orphan", "other")
+    oid = repo.git("commit-tree", "-m", "made by hand", repo.git("write-tree"))
+    done = repo.tracker("activity", "add", "--agent", "coder", "--task", "t", "--commit", oid)
+    assert (done.code, "is not known" in done.err) == (1, True), done
+    assert repo.json("activity", "list")["activities"] == []
 
 
 def in_terminal(repo: GitRepo, *words: str, env: dict[str, str]) -> tuple[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -104,6 +105,34 @@ def test_what_became_of_a_commit_is_told(work: GitRepo) -> None:
     assert found["b: work"] == 1
     work.ok("bug", "HEAD^{/b: work}")
     assert {e["task_description"]: e["bugs"] for e in waiting(work)}["b: work"] == 1
+
+
+def test_the_list_says_where_a_commit_is_and_how_large(work: GitRepo) -> None:
+    """Lines, files, branches, remote ones, as git counts them; null for a commit that this clone does not have."""
+    work.write("more.txt", "1\n2\n")
+    work.git("add", "more.txt")
+    work.git("rm", "--quiet", "a.txt")
+    work.git("commit", "--quiet", "-m", "d: work", env=ONE)
+    work.git("branch", "side", "HEAD~1")
+    remote = work.path.parent / "remote"
+    work.git("init", "--quiet", "--bare", remote)
+    work.git("remote", "add", "origin", remote)
+    work.git("push", "--quiet", "origin", "HEAD^{/b: work}:refs/heads/old")
+    names = ("files", "insertions", "deletions")
+    found = {entry["task_description"]: entry for entry in waiting(work)}
+    deleted = int(work.git("show", "--numstat", "--format=", "HEAD", "--", "a.txt").split()[1])
+    assert [found["d: work"][name] for name in names] == [2, 2, deleted]
+    assert [found["c: work"][name] for name in names] == [1, 3, 0]
+    assert (found["d: work"]["branches"], found["d: work"]["pushed"]) == (["main"], [])
+    assert (found["c: work"]["branches"], found["c: work"]["pushed"]) == (["main", "side"], [])
+    assert (found["a: work"]["branches"], found["a: work"]["pushed"]) == (["main", "side"], ["origin/old"])
+    gone = found["d: work"]["commit_hash"]
+    work.git("reset", "--quiet", "--hard", "HEAD~1")
+    (work.path / ".git" / "objects" / gone[:2] / gone[2:]).unlink()
+    reading = json.loads(work.ok("review", "--no-flush", "--json"))["review"]
+    lost = next(entry for entry in reading if entry["commit_hash"] == gone)
+    assert ([lost[name] for name in names], lost["branches"]) == ([None, None, None], [])
+    assert reading[1]["files"] == 1
 
 
 # -- at a terminal

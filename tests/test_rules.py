@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,6 +107,9 @@ def test_a_negative_value_needs_no_dashes(repo: GitRepo) -> None:
     [
         (("set", "comitXp", "7"), 1, "unknown rule"),
         (("set", "commitXp", "seven"), 2, "whole number"),
+        (("set", "commitXp", "٣"), 2, "whole number"),
+        (("set", "commitXp", "1_0"), 2, "whole number"),
+        (("set", "commitXp", " 7"), 2, "whole number"),
         (("set", "commitXp", "-1"), 1, "from 0 to"),
         (("set", "commitXp", "9" * 30), 1, "from 0 to"),
         (("set", "trustJunior", "9"), 1, "must rise"),
@@ -155,13 +160,77 @@ def test_the_file_keeps_its_comments(home: Path) -> None:
 
 
 def test_a_rule_that_is_not_known_can_be_taken_out(repo: GitRepo) -> None:
-    """Until it is, every command says what to do."""
+    """Until it is, no rule is set beside it."""
     path = Path(context().paths.config_file)
     path.parent.mkdir(parents=True)
     path.write_text("[rules]\ncomitXp = 7\n")
-    assert repo.tracker("rules").code == 1
+    assert repo.tracker("rules", "set", "commitXp", "7").code == 1
     repo.ok("rules", "unset", "comitXp")
-    repo.ok("rules")
+    assert repo.tracker("rules").err == ""
+
+
+def test_rules_that_are_not_valid_stop_no_command(repo: GitRepo, coder: str) -> None:
+    """The store's own hold on, each reading says what is wrong once, and only what changes rules fails."""
+    path = Path(context().paths.config_file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("[rules]\nbogus = 1\n")
+    for words in (("status",), ("log",), ("agents",), ("rules",), ("flush",)):
+        repo.commit(words[0], env={"AGENT_TRACKER_AGENT": coder})
+        done = repo.tracker(*words)
+        assert (done.code, done.err.count("unknown rule 'bogus'")) == (0, 1), (words, done)
+    assert repo.tracker("log").err.count("unknown rule 'bogus'") == 1
+    remote = repo.path.parent / "remote"
+    repo.git("init", "--quiet", "--bare", remote)
+    repo.commit("pushed", env={"AGENT_TRACKER_AGENT": coder})
+    done = repo.try_git("push", "--quiet", remote, "HEAD")
+    assert (done.code, done.err.count("unknown rule 'bogus'")) == (0, 1), done
+    assert "unknown rule 'bogus'" in repo.tracker("doctor").out
+    for command in ("rules set pushXp 1", "rederive --yes"):
+        done = repo.tracker(*command.split())
+        assert (done.code, "unknown rule 'bogus'" in done.err) == (1, True)
+    path.unlink()
+
+
+def test_rules_set_at_once_all_arrive(repo: GitRepo) -> None:
+    """Each waits for the others: none writes over what another has just written."""
+    names = [rule.name for rule in RULES if rule.name.endswith("Xp")] + ["bugSp", "gradeGood", "newCs"]
+    argv = [sys.executable, "-m", "agent_tracker", "rules", "set"]
+    running = [subprocess.Popen([*argv, name, "3"], cwd=repo.path, stdout=subprocess.DEVNULL) for name in names]
+    assert [process.wait(timeout=120) for process in running] == [0] * len(names)
+    configured, _ = read_rules(context().paths)
+    assert {name: configured[name] for name in names} == dict.fromkeys(names, 3)
+
+
+def test_a_commit_right_after_a_change_has_the_new_rule(repo: GitRepo, coder: str) -> None:
+    """And one right before it the old one, though a commit's time is in whole seconds."""
+    before = standing(repo, coder)[1]
+    repo.commit("old", env={"AGENT_TRACKER_AGENT": coder})
+    repo.ok("rules", "set", "commitXp", "20")
+    repo.commit("new", env={"AGENT_TRACKER_AGENT": coder})
+    assert standing(repo, coder)[1] == before + 5 + 20
+    repo.ok("rules", "unset", "commitXp")
+    repo.commit("last", env={"AGENT_TRACKER_AGENT": coder})
+    assert standing(repo, coder)[1] == before + 5 + 20 + 5
+
+
+@pytest.mark.damages
+def test_a_rule_is_set_where_the_store_cannot_be_used(repo: GitRepo, coder: str) -> None:
+    """The file is changed, and it is said from when on it holds."""
+    store, _ = open_store(context())
+    content = Path(store.path).read_bytes()
+    Path(store.path).write_bytes(b"no database")
+    done = repo.tracker("rules", "set", "commitXp", "9")
+    assert (done.code, done.out) == (0, "commitXp is 9 in config.toml, in force at the next flush\n")
+    assert done.err.startswith("warning: ")
+    assert read_rules(context().paths)[0]["commitXp"] == 9
+    Path(store.path).write_bytes(content)
+    assert in_force(repo)["commitXp"]["value"] == 9
+    assert coder
+
+
+def test_rules_fit_into_a_line(repo: GitRepo) -> None:
+    """Also in a pipe."""
+    assert max(map(len, repo.ok("rules").splitlines())) <= 100
 
 
 def test_a_table_that_is_none_is_an_error(home: Path) -> None:

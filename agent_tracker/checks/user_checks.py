@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from agent_tracker.checks.symptoms import Finding, naming
-from agent_tracker.config import read_settings
+from agent_tracker.config import read_rules, read_settings
 from agent_tracker.escaping import shown_path
 from agent_tracker.files import read_text
 from agent_tracker.flush import known_agents, open_store
@@ -77,7 +77,8 @@ def configuration(context: Context) -> Iterator[Finding]:
     Raises:
         ConfigError: It is not; the message names file and key.
     """
-    read_settings(context.paths, context.env)
+    read_settings(context.paths, context.env, checks_export=True)
+    read_rules(context.paths)
     return iter(())
 
 

@@ -12,6 +12,7 @@ import typer
 from agent_tracker.cli.base import Json, NoFlush, Plain, asked, context_here, repository_here, repository_if_any, told
 from agent_tracker.errors import UsageError
 from agent_tracker.flush import find_project, known_agents
+from agent_tracker.lines import MAX_FIELD
 from agent_tracker.verbs.reading import agents_of, read
 
 if TYPE_CHECKING:
@@ -176,15 +177,19 @@ def agents_retire(agent: str, *, as_json: Json = False) -> None:
     """Retire an agent: its record stays, its new commits are refused."""
     from agent_tracker.verbs import agents  # noqa: PLC0415
 
-    _show_agent(agents.set_state(context_here(), agent, active=False), as_json=as_json, verb="Retired")
+    _show_agent(agents.set_state(context_here(), agent, active=False).agent, as_json=as_json, verb="Retired")
 
 
 @agents_app.command("resume")
 def agents_resume(agent: str, *, as_json: Json = False) -> None:
-    """Let a retired agent commit again."""
+    """Let a retired or halted agent commit again."""
+    from agent_tracker.rendering import text as render  # noqa: PLC0415
     from agent_tracker.verbs import agents  # noqa: PLC0415
 
-    _show_agent(agents.set_state(context_here(), agent, active=True), as_json=as_json, verb="Resumed")
+    resumed = agents.set_state(context_here(), agent, active=True)
+    _show_agent(resumed.agent, as_json=as_json, verb="Resumed")
+    if resumed.was_halted and not as_json:
+        render.show(f"It has {resumed.agent.standing.skill_points} SP again.")
 
 
 def use(
@@ -212,14 +217,15 @@ def use(
 
 def whoami(*, as_json: Json = False, no_flush: NoFlush = False) -> None:
     """Say who a commit here and now would be credited to, and why."""
-    from agent_tracker.hook import current_identity  # noqa: PLC0415
+    from agent_tracker.hook import current_identity, halted_identity  # noqa: PLC0415
     from agent_tracker.rendering import text as render  # noqa: PLC0415
 
     repository, context = repository_here(), context_here()
 
     def who(snapshot: Snapshot | None) -> Identity:
-        identity, _ = current_identity(repository, agents_of(snapshot, context), context.env, now_ns=context.now_ns)
-        return identity
+        agents = agents_of(snapshot, context)
+        identity, _ = current_identity(repository, agents, context.env, now_ns=context.now_ns)
+        return identity if identity.problem else halted_identity(identity, agents)
 
     identity = told(read(context, repository, who, is_fresh=not no_flush))
     if as_json:
@@ -232,11 +238,15 @@ def credit(
     commit: Annotated[str, typer.Argument(help="Any revision.")],
     who: Annotated[str, typer.Argument(help="An agent's id or name, or: human")],
     *,
-    why: Annotated[str, typer.Option(help="A word on the reason.")] = "",
+    why: Annotated[str, typer.Option(help=f"A word on the reason, at most {MAX_FIELD:,} characters.")] = "",
+    as_json: Json = False,
 ) -> None:
-    """Put a commit's credit right."""
+    """Put a commit's credit right. For people."""
     from agent_tracker.rendering import text as render  # noqa: PLC0415
     from agent_tracker.verbs import agents  # noqa: PLC0415
 
-    oid, credits, _ = agents.correct_credit(repository_here(), context_here(), commit, who, why=why)
-    render.show(f"{oid.hex()[:12]} is credited to {credits[0][0]}.")
+    fact = agents.correct_credit(repository_here(), context_here(), commit, who, why=why).fact
+    if as_json:
+        render.show_json("credit", render.credit_json(fact))
+    else:
+        render.show(f"{fact.oid.hex()[:12]} is credited to {fact.credits[0][0]}.")

@@ -14,8 +14,8 @@ import typer
 
 from agent_tracker.errors import GitError, UsageError
 from agent_tracker.escaping import escape
-from agent_tracker.flush import Context
-from agent_tracker.flush_command import warn as announce
+from agent_tracker.flush import Context, FlushReport
+from agent_tracker.flush_command import warn
 from agent_tracker.paths import user_paths
 from agent_tracker.repository import Repository, find_repository
 
@@ -29,6 +29,7 @@ __all__ = [
     "NoFlush",
     "Plain",
     "announce",
+    "announce_all",
     "asked",
     "context_here",
     "repository_here",
@@ -42,9 +43,25 @@ Plain = Annotated[bool, typer.Option("--plain", help="Print ASCII alone, without
 NoFlush = Annotated[bool, typer.Option("--no-flush", help="Read the database as it is.")]
 
 
+_untold: list[FlushReport] = []
+"""What the flushes of this command had to say and nobody has said yet."""
+
+
 def context_here() -> Context:
     """Return what every verb is given, as this process has it."""
-    return Context(user_paths(os.environ), os.environ, time.time_ns())
+    return Context(user_paths(os.environ), os.environ, time.time_ns(), told=_untold)
+
+
+def announce(report: FlushReport) -> None:
+    """Say on stderr at once what a flush had to say, which is said once."""
+    _untold[:] = [other for other in _untold if other is not report]
+    warn(report)
+
+
+def announce_all() -> None:
+    """Say on stderr what the flushes of this command had to say and nobody has said yet."""
+    while _untold:
+        announce(_untold[0])
 
 
 def repository_here(path: Path | None = None) -> Repository:

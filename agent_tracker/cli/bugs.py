@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent_tracker.cli.base import Json, NoFlush, announce, context_here, repository_here, repository_if_any, told
+from agent_tracker.cli.base import Json, NoFlush, announce_all, context_here, repository_here, repository_if_any, told
 from agent_tracker.cli.grading import TERMINAL_ROWS, Note, note_of
 from agent_tracker.errors import GitError, UsageError
-from agent_tracker.flush import find_project
+from agent_tracker.flush import find_project, known_agents
 from agent_tracker.flush_command import complain
+from agent_tracker.registration import Roster
 from agent_tracker.verbs.reading import read
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def _report(  # noqa: PLR0913 -- options
     from agent_tracker.verbs import bugs as verb  # noqa: PLC0415 -- its imports are these commands' alone
 
     repository = repository_if_any()
+    if repository is None and not (kind != "commit" and Roster(known_agents(context_here())).named(word)):
+        repository = repository_here()  # says why there is none
     done = verb.report(
         repository,
         context_here(),
@@ -75,8 +78,7 @@ def _report(  # noqa: PLR0913 -- options
         fixed_by=fixed_by,
         is_amending=is_amending,
     )
-    for report in done.reports:
-        announce(report)
+    announce_all()  # before anything is asked
     if not as_json:
         render.show(*render_bugs.reported_lines(done))
     is_wanted = is_amending or (not as_json and _is_agreed(done))
@@ -118,8 +120,6 @@ def _withdraw(bug_id: str, why: str, *, as_json: bool) -> None:
     from agent_tracker.verbs import bugs as verb  # noqa: PLC0415
 
     done = verb.withdraw(repository_if_any(), context_here(), bug_id, why=note_of(why))
-    for report in done.reports:
-        announce(report)
     if as_json:
         render.show_json("bug", render_bugs.withdrawn_json(done))
     else:

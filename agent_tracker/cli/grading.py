@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent_tracker.cli.base import Json, NoFlush, announce, context_here, repository_here, repository_if_any, told
+from agent_tracker.cli.base import Json, NoFlush, context_here, repository_here, repository_if_any, told
 from agent_tracker.errors import UsageError
 from agent_tracker.flush import find_project
 from agent_tracker.journal import MAX_NOTE
@@ -46,8 +46,6 @@ def grade(
 
     revision, word = _split(words or [])
     given = grading.grade(repository_here(), context_here(), revision, word, side=by, note_text=note_of(note))
-    for report in given.reports:
-        announce(report)
     if as_json:
         render.show_json("grade", render_grading.given_json(given))
     else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Generic, NamedTuple, TypeVar
 
 import typer
 
-from agent_tracker.cli.base import Json, NoFlush, announce, context_here, repository_here, repository_if_any, told
+from agent_tracker.cli.base import Json, NoFlush, context_here, repository_here, repository_if_any, told
 from agent_tracker.errors import UsageError
 from agent_tracker.escaping import escape
 from agent_tracker.flush import Context, find_project
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agent_tracker.repository import Repository
     from agent_tracker.tables import Snapshot
     from agent_tracker.verbs.noting import Noted
-    from agent_tracker.verbs.writing import Field
+    from agent_tracker.verbs.writing import Field, Sheet
     from agent_tracker.views.journal import ActivityEntry, Chosen, RetroEntry
 
 __all__ = ["activity_app", "retro_app"]
@@ -31,6 +31,9 @@ retro_app = typer.Typer(help="Look back at a commit or a session; list and show.
 activity_app = typer.Typer(help="Note what was done and why; list and show.", invoke_without_command=True)
 
 T = TypeVar("T")
+WAIT_S = 5.0
+"""How long something may take to come on standard input before it is taken for one that nobody writes to."""
+
 TERMINAL_ROWS = 50
 """How many entries a list shows on a terminal unless it is told: a pipe gets all."""
 
@@ -56,12 +59,15 @@ class _Read(NamedTuple, Generic[T]):
 def _written(
     options: Mapping[str, str | None],
     fields: Mapping[str, Field],
-    title: str,
+    sheet: Sheet,
     accept: Callable[[dict[str, str]], T],
     *,
     from_stdin: bool,
 ) -> T:
-    """Return what `accept` makes of the texts: from standard input where asked for, from options, or from an editor."""
+    """Return what `accept` makes of the texts: from options, standard input, or an editor, in this order.
+
+    Where options are given, standard input is left alone: it may be a pipe that nobody writes to.
+    """
     import os  # noqa: PLC0415
 
     from agent_tracker.verbs import writing  # noqa: PLC0415 -- its imports are for what is written alone
@@ -71,13 +77,39 @@ def _written(
         if given:
             names = ", ".join("--" + name.replace("_", "-") for name in given)
             raise UsageError(f"{names} and a JSON object on standard input", "give one of them")
-        return accept(writing.read_document(writing.read_input(sys.stdin.buffer), fields))
+        return accept(writing.read_document(writing.read_input(sys.stdin.buffer if sys.stdin else None), fields))
     if given:
         return accept(given)
-    sheet = writing.Sheet(title, fields, {})
-    if not sys.stdin.isatty():
-        raise UsageError("nothing to note was given, and this is no terminal for an editor", sheet.instead)
-    return writing.edit_fields(sheet, os.environ, accept, is_terminal=sys.stdout.isatty())
+    is_terminal = bool(sys.stdin and sys.stdin.isatty())
+    piped = "" if is_terminal else _piped(sheet.instead)
+    if piped.strip():
+        return accept(writing.read_document(piped, fields))
+    if not is_terminal and not any(os.environ.get(name, "").strip() for name in ("VISUAL", "EDITOR")):
+        hint = f"{sheet.instead}, with -"
+        raise UsageError("nothing to note was given, and this is no terminal for an editor", hint)
+    is_shown = bool(sys.stdout and sys.stdout.isatty())
+    return writing.edit_fields(sheet, os.environ, accept, is_terminal=is_terminal and is_shown)
+
+
+def _piped(instead: str) -> str:
+    """Return what standard input holds, empty where it is closed.
+
+    Raises:
+        UsageError: Nothing comes, and its other end is open.
+    """
+    if sys.stdin is None:
+        return ""
+    from select import select  # noqa: PLC0415 -- as below
+
+    from agent_tracker.verbs.writing import read_input  # noqa: PLC0415 -- its imports are for what is written alone
+
+    try:
+        is_ready = bool(select([sys.stdin], [], [], WAIT_S)[0])
+    except (OSError, ValueError):
+        is_ready = True  # not known of such a file
+    if not is_ready:
+        raise UsageError(f"nothing came on standard input for {WAIT_S:g} seconds", f"{instead}, with -")
+    return read_input(sys.stdin.buffer)
 
 
 def _revision(words: list[str]) -> tuple[str, bool]:
@@ -89,9 +121,7 @@ def _revision(words: list[str]) -> tuple[str, bool]:
 
 
 def _tell(noted: Noted) -> None:
-    """Say on stderr what the flush had to say, or that there was none."""
-    if noted.report:
-        announce(noted.report)
+    """Say on stderr why what was noted waits."""
     if noted.trouble:
         print(f"warning: noted in the spool for the next flush: {escape(noted.trouble)}", file=sys.stderr)
 
@@ -108,7 +138,9 @@ def retro_command(ctx: typer.Context, *, as_json: Json = False, no_flush: NoFlus
 
 @retro_app.command("add")
 def retro_add(  # noqa: PLR0913 -- one argument an option
-    commit: Annotated[list[str] | None, typer.Argument(help="Any revision; HEAD without one. - reads JSON.")] = None,
+    commit: Annotated[
+        list[str] | None, typer.Argument(help="Any revision; HEAD without one. - reads JSON, as a pipe does.")
+    ] = None,
     *,
     session: Annotated[str, typer.Option(help="About a session, by its id.")] = "",
     task: Annotated[str | None, typer.Option(help="What was to be done.")] = None,
@@ -123,6 +155,7 @@ def retro_add(  # noqa: PLR0913 -- one argument an option
     from agent_tracker.rendering import journal as render_journal  # noqa: PLC0415 -- for what is shown alone
     from agent_tracker.rendering import text as render  # noqa: PLC0415
     from agent_tracker.verbs import journal as verb  # noqa: PLC0415 -- its imports are these commands' alone
+    from agent_tracker.verbs.writing import Sheet  # noqa: PLC0415
 
     repository, context = repository_here(), context_here()
     revision, has_dash = _revision(commit or [])
@@ -139,9 +172,8 @@ def retro_add(  # noqa: PLR0913 -- one argument an option
     def accept(values: dict[str, str]) -> verb.RetroDone:
         return verb.add_retro(repository, context, subject, values)
 
-    fields = verb.RETRO_FIELDS if json_input or has_dash else verb.retro_fields(context.env)
-    title = f"A look back at {about} by {subject.agent}"
-    done = _written(options, fields, title, accept, from_stdin=json_input or has_dash)
+    sheet = Sheet(f"A look back at {about} by {subject.agent}", verb.retro_fields(context.env), {})
+    done = _written(options, verb.RETRO_FIELDS, sheet, accept, from_stdin=json_input or has_dash)
     _tell(done.noted)
     if as_json:
         shown = render_journal.retro_json(done.entry, {}) if done.entry else {"id": done.fact.id}
@@ -229,6 +261,7 @@ def activity_add(  # noqa: PLR0913 -- one argument an option
     from agent_tracker.rendering import journal as render_journal  # noqa: PLC0415
     from agent_tracker.rendering import text as render  # noqa: PLC0415
     from agent_tracker.verbs import journal as verb  # noqa: PLC0415
+    from agent_tracker.verbs.writing import Sheet  # noqa: PLC0415
     from agent_tracker.views.journal import ActivityEntry  # noqa: PLC0415
 
     if dash not in {"", "-"}:
@@ -240,7 +273,8 @@ def activity_add(  # noqa: PLR0913 -- one argument an option
         return verb.add_activity(repository, context, values, agent=agent, session=session, revision=commit)
 
     from_stdin = json_input or dash == "-"
-    done = _written(options, verb.ACTIVITY_FIELDS, "What was done, and why", accept, from_stdin=from_stdin)
+    sheet = Sheet("What was done, and why", verb.ACTIVITY_FIELDS, {})
+    done = _written(options, verb.ACTIVITY_FIELDS, sheet, accept, from_stdin=from_stdin)
     _tell(done.noted)
     if as_json:
         entry = ActivityEntry(done.fact, is_forgotten=False)

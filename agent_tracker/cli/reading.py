@@ -57,6 +57,7 @@ def log(
     from agent_tracker.commit_search import commits_of  # noqa: PLC0415
     from agent_tracker.registration import Roster  # noqa: PLC0415
     from agent_tracker.rendering import text as render  # noqa: PLC0415
+    from agent_tracker.stored_facts import find_correction  # noqa: PLC0415
     from agent_tracker.views.log import log as view  # noqa: PLC0415
 
     context = context_here()
@@ -71,7 +72,7 @@ def log(
         project = find_project(repository) if repository and not everywhere else None
         numbers = None if project is None else snapshot.joined_projects(project)
         commits = commits_of(snapshot, agent_id, numbers) if agent_id else snapshot.commits(numbers)
-        return view(snapshot, commits, limit=shown)
+        return view(snapshot, commits, limit=shown, correction=lambda oid: find_correction(snapshot, oid))
 
     reading = read(context, repository, listed, is_fresh=not no_flush)
     entries = told(reading, is_something=bool(reading.value))
@@ -79,7 +80,7 @@ def log(
         render.show_json("commits", render.log_json(entries))
     elif entries:
         more = [f"The newest {shown}; for more: -n NUMBER"] if len(entries) == shown and not limit else []
-        render.show(render.log_table(entries, with_project=everywhere), *more)
+        render.show(render.log_table(entries, with_project=everywhere), *render.log_legend(entries), *more)
     else:
         render.show("No commits recorded here yet: commit, and see: agent-tracker status")
 

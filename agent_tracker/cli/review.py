@@ -74,7 +74,8 @@ def review(
     found = told(reading, is_something=bool(reading.value.commits))
     is_cut = found.is_cut and limit is None
     if not is_asking:
-        render.show_json("review", render_review.review_json(found.commits))
+        said = verb.outlines(repository, found.commits)
+        render.show_json("review", render_review.review_json(found.commits, said))
         if is_cut:
             print(f"note: {OLDER}", file=sys.stderr)
         return

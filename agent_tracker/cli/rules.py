@@ -12,15 +12,18 @@ import typer
 
 from agent_tracker.cli.base import Json, NoFlush, announce, context_here, repository_here, repository_if_any, told
 from agent_tracker.errors import UsageError
+from agent_tracker.escaping import escape
 from agent_tracker.verbs.reading import read
 
 if TYPE_CHECKING:
     from agent_tracker.tables import Snapshot
+    from agent_tracker.verbs.rules import Changed
     from agent_tracker.views.rules import RulesHistory
 
 __all__ = ["rederive", "rules_app"]
 
 rules_app = typer.Typer(help="Show the rules by which standing follows; set and unset.", invoke_without_command=True)
+LATER = "in config.toml, in force at the next flush"
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
@@ -60,9 +63,10 @@ def rules_set(name: str, value: str) -> None:
     from agent_tracker.rendering import text as render  # noqa: PLC0415
     from agent_tracker.verbs import rules as verb  # noqa: PLC0415
 
-    rule, number, report = verb.set_rule(context_here(), name, value)
-    announce(report)
-    render.show(f"{rule} is {number} from now on; for all that happened before as well: agent-tracker rederive")
+    changed = verb.set_rule(context_here(), name, value)
+    _tell(changed)
+    when = LATER if changed.trouble else "from now on; for all that happened before as well: agent-tracker rederive"
+    render.show(f"{changed.name} is {changed.value} {when}")
 
 
 @rules_app.command("unset")
@@ -71,9 +75,18 @@ def rules_unset(name: str) -> None:
     from agent_tracker.rendering import text as render  # noqa: PLC0415
     from agent_tracker.verbs import rules as verb  # noqa: PLC0415
 
-    rule, report = verb.unset_rule(context_here(), name)
-    announce(report)
-    render.show(f"{render.safe(rule)} has its default from now on; for what happened before: agent-tracker rederive")
+    changed = verb.unset_rule(context_here(), name)
+    _tell(changed)
+    when = LATER if changed.trouble else "from now on; for what happened before: agent-tracker rederive"
+    render.show(f"{render.safe(changed.name)} has its default {when}")
+
+
+def _tell(changed: Changed) -> None:
+    """Say on stderr what the flushes had to say, or why there was none."""
+    for report in changed.reports:
+        announce(report)
+    if changed.trouble:
+        print(f"warning: {escape(changed.trouble)}", file=sys.stderr)
 
 
 def rederive(

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from agent_tracker.cli.base import Json, NoFlush, announce, context_here, repository_here, repository_if_any, told
-from agent_tracker.errors import UsageError
+from agent_tracker.cli.base import Json, NoFlush, context_here, repository_here, repository_if_any, told
+from agent_tracker.errors import AgentTrackerError, RegistrationError, UsageError
 from agent_tracker.escaping import escape
 from agent_tracker.flush import Context, find_project
 from agent_tracker.verbs.reading import agents_of, read
@@ -66,14 +66,17 @@ def start_command(  # noqa: PLR0913 -- one argument an option
     as_json: Json = False,
 ) -> None:
     """Begin a session, or go on with one. Prints what to export, so that this works: eval "$(... session start)"."""
+    from agent_tracker.lapse import calling_process  # noqa: PLC0415 -- its imports are this command's alone
     from agent_tracker.rendering import sessions as render_sessions  # noqa: PLC0415 -- for what is shown alone
     from agent_tracker.rendering import text as render  # noqa: PLC0415 -- as above
-    from agent_tracker.verbs import sessions  # noqa: PLC0415 -- its imports are this command's alone
+    from agent_tracker.verbs import sessions  # noqa: PLC0415 -- as above
 
-    alive = sessions.calling_process(os.getppid()) if process is None else process
+    alive = calling_process(os.getppid()) if process is None else process
     beginning = sessions.Beginning(agent, session_id, client, model, alive, port, tuple(capability or ()), parent)
     started = sessions.start(repository_here(), context_here(), beginning)
     _say_noted(started.noted)
+    if started.trouble:
+        print(f"warning: {escape(started.trouble)}; the hooks know the session once it is flushed", file=sys.stderr)
     if as_json:
         render.show_json("session", render_sessions.started_json(started))
         return
@@ -82,10 +85,8 @@ def start_command(  # noqa: PLR0913 -- one argument an option
 
 
 def _say_noted(noted: Noted | None) -> None:
-    """Say on stderr what the flush had to say, or why what was told waits."""
-    if noted and noted.report:
-        announce(noted.report)
-    elif noted and noted.trouble:
+    """Say on stderr why what was told waits."""
+    if noted and noted.trouble:
         print(f"warning: {escape(noted.trouble)}; what was told waits in the spool", file=sys.stderr)
 
 
@@ -157,16 +158,16 @@ def _sheet_after(repository: Repository, context: Context, session_id: str) -> S
         lambda snapshot: _found(snapshot, lambda there: show_sheet(there, repository, context, session_id)),
         is_fresh=False,
     ).value
-    return None if isinstance(found, UsageError) else found
+    return None if isinstance(found, AgentTrackerError) else found
 
 
-def _found(snapshot: Snapshot | None, look: Callable[[Snapshot], T]) -> T | UsageError:
+def _found(snapshot: Snapshot | None, look: Callable[[Snapshot], T]) -> T | AgentTrackerError:
     """Return what is known of one session, or why nothing is: a store that cannot be read is told of first."""
     if snapshot is None:
-        return UsageError("no session is known yet", "agent-tracker session start --agent AGENT")
+        return RegistrationError("no session is known yet", "agent-tracker session start --agent AGENT")
     try:
         return look(snapshot)
-    except UsageError as error:
+    except (RegistrationError, UsageError) as error:
         return error
 
 
@@ -174,16 +175,17 @@ def _read_one(look: Callable[[Snapshot, Repository, Context], T], *, is_fresh: b
     """Return what is known of one session.
 
     Raises:
-        UsageError: There is no such session, or several may be meant.
+        RegistrationError: There is no such session.
+        UsageError: Several may be meant.
     """
     repository, context = repository_here(), context_here()
 
-    def looked(snapshot: Snapshot | None) -> T | UsageError:
+    def looked(snapshot: Snapshot | None) -> T | AgentTrackerError:
         return _found(snapshot, lambda there: look(there, repository, context))
 
     reading = read(context, repository, looked, is_fresh=is_fresh)
-    found = told(reading, is_something=not isinstance(reading.value, UsageError))
-    if isinstance(found, UsageError):
+    found = told(reading, is_something=not isinstance(reading.value, AgentTrackerError))
+    if isinstance(found, AgentTrackerError):
         raise found
     return found
 

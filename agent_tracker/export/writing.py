@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from operator import add
 from typing import TYPE_CHECKING
 
-from agent_tracker.config import find_setting, read_settings
-from agent_tracker.errors import AgentTrackerError, ConfigError
+from agent_tracker.config import EXPORT, find_setting, read_settings
+from agent_tracker.errors import AgentTrackerError
 from agent_tracker.files import read_bytes, read_text, replace_file
 from agent_tracker.git import config_get, run
 
@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from agent_tracker.store import Store
     from agent_tracker.tables import Snapshot
 
-__all__ = ["EXPORT", "EXPORT_OFF", "refresh_exports", "take_out_block", "wanted_exports", "write_exports"]
+__all__ = ["EXPORT_OFF", "refresh_exports", "take_out_block", "wanted_exports", "write_exports"]
 
-EXPORT = "export"
 BEGIN = "# agent-tracker export: begin\n"
 END = "# agent-tracker export: end\n"
 TEMPORARY = ".{}.agent-tracker-tmp"
@@ -54,8 +53,6 @@ def write_exports(
             take_out_block(repository.common_dir)
             return ()
         return _write(repository, store, project, wanted, only_existing=False)
-    except ConfigError:
-        raise
     except (AgentTrackerError, OSError) as error:
         return (f"cannot export: {error}",)
 
@@ -78,7 +75,8 @@ def wanted_exports(repository: Repository, paths: UserPaths, env: Mapping[str, s
     """
     key = find_setting(EXPORT).git_key
     value = config_get(key, cwd=repository.common_dir) if _may_be_configured(repository, paths, env) else ""
-    return str(read_settings(paths, env, repository={key: value} if value else {})[EXPORT].value)
+    values = read_settings(paths, env, repository={key: value} if value else {}, checks_export=True)
+    return str(values[EXPORT].value)
 
 
 def _may_be_configured(repository: Repository, paths: UserPaths, env: Mapping[str, str]) -> bool:

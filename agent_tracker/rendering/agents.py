@@ -97,11 +97,12 @@ def _refused(sheet: Sheet, term: Terminal) -> list[Field]:
     """Return why an agent's commits are refused, and what changes that."""
     agent_id = term.text(sheet.agent.id)
     resume = _said(f"agent-tracker agents resume {agent_id}", "bold")
-    if sheet.state == "halted":
-        return [("HALTED", [_said("bugs took its last SP: its commits are refused until"), resume])]
+    said = []
+    if sheet.is_registered and sheet.agent.standing.is_halted:
+        said.append(("HALTED", [_said("bugs took its last SP: its commits are refused until"), resume]))
     if sheet.state == "retired":
-        return [("RETIRED", [_said("its commits are refused until"), resume])]
-    return []
+        said.append(("RETIRED", [_said("its commits are refused until"), resume]))
+    return said
 
 
 def _register(sheet: Sheet, term: Terminal) -> list[Field]:
@@ -150,7 +151,7 @@ def _progress(sheet: Sheet, term: Terminal) -> list[list[Piece]]:
     have, need = sheet.agent.standing.experience_micro, sheet.next_level_micro
     if need is None:
         return [_said(points(have)), _said("(no next level while halted)", "dim")]
-    words = f"{points(have)} of {points(need)} XP"
+    words = f"{points(have)} of {points(need)} XP" + (", a level with the next XP" if have >= need else "")
     full, empty, start, end = BARS[term.is_pretty]
     length = min(BAR, term.sheet_width - VALUE - cells(words) - len(GAP + start + end))
     if length < MIN_BAR:

@@ -15,10 +15,10 @@ from agent_tracker.rendering.grading import cut, plain
 from agent_tracker.rendering.text import counted, iso, local, safe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from agent_tracker.verbs.grading import GradeGiven
-    from agent_tracker.verbs.review import Look, Pending
+    from agent_tracker.verbs.review import Look, Outline, Pending
 
 __all__ = [
     "HELP",
@@ -142,8 +142,8 @@ def summary_line(grades: Sequence[str], skipped: int, left: int) -> str:
     return f"{', '.join(words)}."
 
 
-def review_json(commits: Iterable[Pending]) -> list[dict[str, object]]:
-    """Return the commits that wait for a grade, for `review --json`."""
+def review_json(commits: Iterable[Pending], outlines: Mapping[bytes, Outline]) -> list[dict[str, object]]:
+    """Return the commits that wait for a grade, for `review --json`; what git could not say is null."""
     return [
         {
             "commit_hash": each.oid.hex(),
@@ -159,9 +159,24 @@ def review_json(commits: Iterable[Pending]) -> list[dict[str, object]]:
             "bugs": each.bugs,
             "agent_grade": each.agent_grade or None,
             "agent_note": plain(each.agent_note) or None,
+            **_outline_json(outlines[each.oid]),
         }
         for each in commits
     ]
+
+
+def _outline_json(outline: Outline) -> dict[str, object]:
+    return {
+        "branches": _names(outline.branches),
+        "pushed": _names(outline.remotes),
+        "files": outline.files,
+        "insertions": outline.insertions,
+        "deletions": outline.deletions,
+    }
+
+
+def _names(names: tuple[str, ...] | None) -> list[str] | None:
+    return None if names is None else list(map(plain, names))
 
 
 def trouble_line(message: str, hint: str) -> str:

@@ -22,7 +22,7 @@ __all__ = ["rederivation_json", "rules_json", "show_rederivation", "show_rules"]
 
 NS = 10**9
 NAME_WIDTH, VALUE_WIDTH = 18, 7
-MIN_WIDTH, NEVER_FOLDED = 60, 10_000
+MIN_WIDTH, PIPE_WIDTH = 60, 100
 
 
 def rules_json(history: RulesHistory) -> dict[str, object]:
@@ -52,7 +52,7 @@ def rules_json(history: RulesHistory) -> dict[str, object]:
 
 def show_rules(history: RulesHistory) -> None:
     """Show the rules by what they are about, and the changes of them, oldest first."""
-    width = max(MIN_WIDTH, shutil.get_terminal_size().columns) if os.isatty(1) else NEVER_FOLDED
+    width = max(MIN_WIDTH, shutil.get_terminal_size().columns) if os.isatty(1) else PIPE_WIDTH
     for source, rows in groupby(history.rules, key=lambda row: row.source):
         show(
             f"{source.rpartition(': ')[2].capitalize()}:",

@@ -19,11 +19,23 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from agent_tracker.config import Value
+    from agent_tracker.records import CreditFact
     from agent_tracker.registration import Identity
     from agent_tracker.verify import VerifyReport
     from agent_tracker.views.log import LogEntry
 
-__all__ = ["JSON_VERSION", "cells", "chopped", "log_json", "log_table", "padded", "show", "show_json", "table"]
+__all__ = [
+    "JSON_VERSION",
+    "cells",
+    "chopped",
+    "log_json",
+    "log_legend",
+    "log_table",
+    "padded",
+    "show",
+    "show_json",
+    "table",
+]
 
 JSON_VERSION = 1
 FIRST_ACCENT = "\u0300"
@@ -198,9 +210,30 @@ def log_json(entries: Iterable[LogEntry]) -> list[dict[str, object]]:
             "timestamp": iso(entry.committed_at),
             "recorded_at": iso(entry.recorded_at),
             "setup": entry.setup or None,
+            "corrected": _correction_json(entry.corrected),
         }
         for entry in entries
     ]
+
+
+def _correction_json(fact: CreditFact | None) -> dict[str, object] | None:
+    """Return when and why a commit's credit was put right, None where it was not."""
+    if fact is None:
+        return None
+    why = fact.why.encode("utf-8", "backslashreplace").decode()
+    return {"why": why, "timestamp": iso(fact.recorded_ns // 10**9)}
+
+
+def credit_json(fact: CreditFact) -> dict[str, object]:
+    """Return a credit that was put right, for `credit --json`."""
+    who = fact.credits[0][0]
+    return {
+        "commit_hash": fact.oid.hex(),
+        "agent_id": who if is_agent(who) else None,
+        "claim": "agent" if is_agent(who) else who or "unclaimed",
+        "credits": credits_json(fact.credits) if is_agent(who) else [],
+        "corrected": _correction_json(fact),
+    }
 
 
 def log_table(entries: Iterable[LogEntry], *, with_project: bool) -> Table | str:
@@ -209,11 +242,17 @@ def log_table(entries: Iterable[LogEntry], *, with_project: bool) -> Table | str
     return table(headings, [_log_row(entry, with_project=with_project) for entry in entries], right=("XP",))
 
 
+def log_legend(entries: Iterable[LogEntry]) -> list[str]:
+    """Return what a mark in the table means, where there is one."""
+    is_marked = any(entry.corrected for entry in entries)
+    return ["* put right with agent-tracker credit; why: agent-tracker log --json"] if is_marked else []
+
+
 def _log_row(entry: LogEntry, *, with_project: bool) -> list[str]:
     more = f" +{len(entry.credits) - 1}" if len(entry.credits) > 1 else ""
     experience = f"{number(entry.experience_micro):g}" if entry.experience_micro else "-"
     project = [safe(os.path.basename(as_text(entry.project_path)))] if with_project else []
-    who = (entry.agent or entry.claim) + more
+    who = (entry.agent or entry.claim) + more + ("*" if entry.corrected else "")
     return [entry.oid.hex()[:10], local(entry.committed_at), who, experience, *project, safe(entry.subject)]
 
 
@@ -226,7 +265,8 @@ def identity_words(identity: Identity) -> str:
         return (
             f"nobody: {safe(identity.who)} is {identity.problem} ({identity.reason})" if identity.problem else "nobody"
         )
-    return f"{agent} ({identity.reason})"
+    halted = ", halted: its commits are refused" if identity.problem == "halted" else ""
+    return f"{agent} ({identity.reason}){halted}"
 
 
 def identity_json(identity: Identity) -> dict[str, object]:

@@ -7,27 +7,36 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
 
+from agent_tracker import journal_tables
 from agent_tracker.errors import GitError, RegistrationError, SpoolError, StoreError
 from agent_tracker.files import replace_file
 from agent_tracker.flush import Context, FlushReport, flush, known_agents, open_store, tell_hooks
-from agent_tracker.git import resolve_commit
-from agent_tracker.lines import agent_line, credit_line, state_line
-from agent_tracker.paths import RepositoryPaths
-from agent_tracker.records import COUNTED, HUMAN, Agent, AgentFact, CreditFact, Credits, Standing, StateFact
+from agent_tracker.lines import MAX_FIELD, agent_line, credit_line, state_line
+from agent_tracker.records import COUNTED, HUMAN, Agent, AgentFact, CreditFact, Standing, StateFact
 from agent_tracker.registration import Roster, agent_id, check_registration, client_name, whole
 from agent_tracker.spool import append, ensure_directory
 from agent_tracker.stored_facts import find_correction
-from agent_tracker.verbs.noting import home_of
+from agent_tracker.verbs.grading import check_person
+from agent_tracker.verbs.noting import check_installed, find_commit
+from agent_tracker.verbs.writing import check_text
 from agent_tracker.xp import NEW_STANDING
 
 if TYPE_CHECKING:
     from agent_tracker.repository import Repository
 
-__all__ = ["correct_credit", "register", "set_state", "stop_using", "use"]
+__all__ = ["Corrected", "Stated", "correct_credit", "register", "set_state", "stop_using", "use"]
 
 MAX_USE_HOURS = 24 * 366
+
+
+class Corrected(NamedTuple):
+    """A commit's credit, put right: what was written down, and the flush that brought it in."""
+
+    fact: CreditFact
+    report: FlushReport
 
 
 def register(context: Context, name: str, *, model: str, scope: str, client: str) -> Agent:
@@ -57,14 +66,22 @@ def register(context: Context, name: str, *, model: str, scope: str, client: str
     return _record(context, agent_line(fact), agent)
 
 
-def set_state(context: Context, text: str, *, active: bool) -> Agent:
+class Stated(NamedTuple):
+    """An agent that was retired or resumed, as it is now, and whether that lifted its halt."""
+
+    agent: Agent
+    was_halted: bool
+
+
+def set_state(context: Context, text: str, *, active: bool) -> Stated:
     """Retire or resume the agent that `text` names by id or name; one that is halted may commit again once resumed.
 
     Raises:
-        RegistrationError: There is no such agent, several, or it is so already.
+        RegistrationError: An agent runs this, there is no such agent, several, or it is so already.
         SpoolError: The fact cannot be written.
         StoreError: The store cannot be used; hooks know of it all the same, and the spool keeps the fact.
     """
+    check_person(context.env, "an agent's leave to commit", f"agents {'resume' if active else 'retire'} {text}")
     agents = known_agents(context)
     named = Roster(agents).named(text)
     is_halted = {agent.id for agent in named if active and agent.standing.is_halted}
@@ -74,13 +91,24 @@ def set_state(context: Context, text: str, *, active: bool) -> Agent:
     if agent.active == active and agent.id not in is_halted:
         raise RegistrationError(f"{agent.id} is {state} already", "agent-tracker agents")
     # A clock that went backwards must not put this before what it changes.
-    at_ns = max([context.now_ns, *(changed_ns + 1 for changed_ns, _ in agent.transitions)])
+    earlier = [changed_ns for changed_ns, _ in agent.transitions] + _bugs(context, agent)
+    at_ns = max([context.now_ns, *(at + 1 for at in earlier)])
     transitions = (*agent.transitions, (at_ns, active))
-    return _record(
-        context,
-        state_line(StateFact(agent.id, state, at_ns)),
-        agent._replace(active=active, transitions=transitions, standing=_resumed(agent) if active else agent.standing),
-    )
+    standing = _resumed(agent) if active else agent.standing
+    changed = agent._replace(active=active, transitions=transitions, standing=standing)
+    _record(context, state_line(StateFact(agent.id, state, at_ns)), changed)
+    return Stated(changed, agent.id in is_halted)
+
+
+def _bugs(context: Context, agent: Agent) -> list[int]:
+    """Return when an agent's bugs were reported (Unix nanoseconds), as far as the store can be read."""
+    with suppress(StoreError):
+        store, _ = open_store(context)
+        with store.snapshot() as snapshot:
+            known = snapshot.numbered_agents().get(agent.id) if snapshot else None
+            if snapshot and known:
+                return journal_tables.career_bugs(snapshot, known[1])
+    return []
 
 
 def _resumed(agent: Agent) -> Standing:
@@ -104,11 +132,12 @@ def use(repository: Repository, agent: Agent, *, hours: float, now_ns: int) -> i
     """Credit this worktree's commits to `agent` until the hours are over; return when that is (Unix seconds).
 
     Raises:
-        RegistrationError: The agent is retired, or the hours are not a sensible number.
+        RegistrationError: The agent is retired or halted, or the hours are not a sensible number.
         SpoolError: The file cannot be written.
     """
-    if not agent.active:
-        raise RegistrationError(f"agent {agent.id} is retired", f"agent-tracker agents resume {agent.id}")
+    if not agent.active or agent.standing.is_halted:
+        state = "halted" if agent.active else "retired"
+        raise RegistrationError(f"agent {agent.id} is {state}", f"agent-tracker agents resume {agent.id}")
     if not 0 < hours <= MAX_USE_HOURS:
         raise RegistrationError(f"{hours:g} hours is not a time to use an agent for", "for example: --hours 8")
     path = _use_path(repository)
@@ -142,34 +171,37 @@ def _use_path(repository: Repository) -> str:
     return os.path.join(repository.git_dir, "agent-tracker", "use")
 
 
-def correct_credit(
-    repository: Repository, context: Context, revision: str, who: str, *, why: str
-) -> tuple[bytes, Credits, FlushReport]:
+def correct_credit(repository: Repository, context: Context, revision: str, who: str, *, why: str) -> Corrected:
     """Put a commit's credit right: `who` is an agent by id or name, or `human`.
 
+    Args:
+        repository: Where the revision is looked up.
+        context: Paths, environment, time.
+        revision: Any that git knows, of a commit that counts.
+        who: Whose it is.
+        why: At most MAX_FIELD characters.
+
     Raises:
-        GitError: The revision names no commit, or the commit is not in the store.
-        RegistrationError: There is no such agent.
+        GitError: The revision names no commit, or one that is not known, that counts no more, or is another project's.
+        RegistrationError: An agent runs this, or there is no such agent.
+        UsageError: The reason is too long.
         StoreError: The store cannot be used.
     """
-    oid = resolve_commit(revision, git_dir=repository.git_dir)
-    flush(repository, context)
+    check_person(context.env, "the credit for a commit", f"credit {revision} {who}")
+    why = check_text("the reason", why, MAX_FIELD).replace("\0", "")
+    commit, home = find_commit(repository, context, revision)
     agent = HUMAN if who == HUMAN else Roster(known_agents(context)).one(who).id
+    if commit.status != COUNTED:
+        short = commit.oid.hex()[:12]
+        if home.oid == commit.oid:
+            raise GitError(f"commit {short} was thrown away and counts no more", "agent-tracker log shows which do")
+        raise GitError(
+            f"commit {short} became {home.oid.hex()[:12]}", f"agent-tracker credit {home.oid.hex()[:12]} {who}"
+        )
     store, _ = open_store(context)
     with store.snapshot() as snapshot:
-        commit = snapshot.commit(oid) if snapshot else None
-        correction = find_correction(snapshot, oid) if snapshot else None
-        corrected_ns = correction.recorded_ns if correction else 0
-        home = home_of(snapshot, oid) if snapshot else oid
-    if commit is None:
-        raise GitError(
-            f"commit {oid.hex()[:12]} was made before the hooks, or not here", "agent-tracker log shows what is known"
-        )
-    if commit.status != COUNTED:
-        short = oid.hex()[:12]
-        if home == oid:
-            raise GitError(f"commit {short} was thrown away and counts no more", "agent-tracker log shows which do")
-        raise GitError(f"commit {short} became {home.hex()[:12]}", f"agent-tracker credit {home.hex()[:12]} {who}")
-    now_ns = max(time.time_ns(), corrected_ns + 1)
-    append(RepositoryPaths(repository.common_dir).spool_dir, credit_line(CreditFact(oid, whole(agent), now_ns, why)))
-    return oid, whole(agent), flush(repository, context._replace(now_ns=now_ns))
+        correction = find_correction(snapshot, commit.oid) if snapshot else None
+    now_ns = max(time.time_ns(), correction.recorded_ns + 1 if correction else 0)
+    fact = CreditFact(commit.oid, whole(agent), now_ns, why)
+    append(check_installed(repository), credit_line(fact))
+    return Corrected(fact, flush(repository, context._replace(now_ns=now_ns)))

@@ -257,7 +257,11 @@ def _count_in(context: Context, home: bytes) -> int:
         if snapshot is None or not home:
             return 0
         in_force = journal_tables.placed_bugs(snapshot)
-        found = (fact for fact in journal_tables.facts(snapshot, BugFact) if fact.oid and fact.id in in_force)
+        found = (
+            fact
+            for fact in journal_tables.facts(snapshot, BugFact)
+            if fact.oid and journal_tables.bug_key(fact) in in_force
+        )
         return sum(1 for fact in found if home_of(snapshot, fact.oid) == home)
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Forgotten", "Found", "find", "forget"]
 
 OID_DIGITS = (40, 64)
+MIN_DIGITS = 4
 
 
 class Found(NamedTuple):
@@ -94,9 +95,24 @@ def _find(context: Context, text: str) -> Found:
                 fact = journal_codec.unpack(key, value)
                 held = [str(getattr(fact, name)) for name in kind.texts]
                 texts.setdefault(str(fact[0]), (kind.word, []))[1].extend(filter(None, held))
-        wanted = one_by_id(texts, text)
+        try:
+            wanted = one_by_id(texts, text)
+        except UsageError as error:
+            whole = _whole_oid(snapshot, text.lower())
+            if not whole:
+                raise
+            raise UsageError(
+                f"{text} is a commit, which wants its whole oid", f"agent-tracker forget {whole}"
+            ) from error
         what, found = texts[wanted]
         return Found(wanted, what, tuple(found), wanted in _targets(snapshot))
+
+
+def _whole_oid(snapshot: Snapshot, digits: str) -> str:
+    """Return the oid of a known commit that begins so, empty where none does, or it says too little."""
+    if len(digits) < MIN_DIGITS:
+        return ""
+    return next((oid for commit in snapshot.commits() if (oid := commit.oid.hex()).startswith(digits)), "")
 
 
 def _find_commit(snapshot: Snapshot, text: str) -> Found:

@@ -24,13 +24,13 @@ from agent_tracker.views.grades import GradeEntry, Judged
 from agent_tracker.views.grades import grades as view
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from agent_tracker.derived import Given
     from agent_tracker.repository import Repository
     from agent_tracker.tables import Snapshot
 
-__all__ = ["GradeGiven", "check_person", "grade", "grades", "parse_side"]
+__all__ = ["GradeGiven", "check_maker", "check_person", "grade", "grades", "parse_side"]
 
 
 class GradeGiven(NamedTuple):
@@ -84,7 +84,8 @@ def grade(  # noqa: PLR0913 -- one argument an option
     first = flush(repository, context)
     work = find_work(repository, context, revision)
     if by == "agent":
-        _check_maker(repository, context, work)
+        makers = (name for name, _ in work.home.credits)
+        check_maker(repository, context, makers, f"the agent's grade for {work.oid.hex()[:12]}")
     old, score_before = _in_force(context, work, by)
     now_ns = max(context.now_ns, old.recorded_ns + 1 if old else 0)
     fact = GradeFact(new_id(), work.home.oid, "", by, given, note_text, now_ns)
@@ -140,17 +141,29 @@ def check_person(env: Mapping[str, str], what: str, command: str) -> None:
         )
 
 
-def _check_maker(repository: Repository, context: Context, work: Work) -> None:
-    """Raise where the agent that runs this has no share in the work: the agent's grade is its maker's."""
+def check_maker(repository: Repository, context: Context, makers: Iterable[str], what: str) -> None:
+    """Raise in the shell of an agent that made none of the work: what the agent has to say of it is its maker's.
+
+    Args:
+        repository: In which the agent speaks.
+        context: Paths, environment, time.
+        makers: The ids of the agents whose work it is; anything else among them is nobody's.
+        what: What is given, in words.
+
+    Raises:
+        RegistrationError: Another agent runs this, or one that nobody registered.
+    """
     if is_person(context.env):
         return
     identity, _ = current_identity(repository, known_agents(context), context.env, now_ns=context.now_ns)
     speaking = [name for name, _ in identity.credits if is_agent(name)]
-    makers = {name for name, _ in work.home.credits}
-    if speaking and not makers.intersection(speaking):
+    whose = [name for name in makers if is_agent(name)]
+    if not set(speaking).intersection(whose):
+        who = speaking[0] if speaking else ""
+        named = f"{who}'s" if who else f"that of {identity.who[:40] or 'this shell'}, which nobody registered"
         raise RegistrationError(
-            f"the agent's grade for {work.oid.hex()[:12]} is {work.agent}'s to give, not {speaking[0]}'s",
-            f"agent-tracker log --agent {speaking[0]}",
+            f"{what} is {whose[0] if whose else 'nobody'}'s to give, not {named}",
+            f"agent-tracker log --agent {who}" if who else "agent-tracker whoami",
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker import journal_tables
-from agent_tracker.errors import GitError, RegistrationError, UsageError
+from agent_tracker.errors import GitError, RegistrationError, SpoolError, StoreError, UsageError
 from agent_tracker.flush import Context, find_project, flush, known_agents, open_store
 from agent_tracker.git import resolve_commit
 from agent_tracker.grades import parse_grade
@@ -19,8 +19,8 @@ from agent_tracker.journal_codec import subject_of
 from agent_tracker.journal_entries import activities, retros
 from agent_tracker.records import is_agent
 from agent_tracker.registration import SESSION_VARIABLE, Roster
-from agent_tracker.verbs.grading import check_person
-from agent_tracker.verbs.noting import Noted, check_installed, find_work, is_person, new_id, note
+from agent_tracker.verbs.grading import check_maker, check_person
+from agent_tracker.verbs.noting import Noted, check_installed, find_commit, find_work, is_person, new_id, note
 from agent_tracker.verbs.reading import agents_of
 from agent_tracker.verbs.writing import Field, check_text
 from agent_tracker.views.journal import ActivityEntry, Chosen, RetroEntry, one_by_id
@@ -160,8 +160,8 @@ def add_retro(repository: Repository, context: Context, subject: Subject, values
     if any(texts[name].strip() for name in _USERS):
         check_person(context.env, "the user's part of a retrospective", "retro add ...")
     grades = {side: parse_grade(texts[f"{side}_grade"]) for side in ("agent", "user") if texts[f"{side}_grade"].strip()}
-    if "agent" in grades:
-        _check_maker(repository, context, subject)
+    if "agent" in grades or texts["agent_note"].strip():
+        check_maker(repository, context, [subject.agent], "the agent's part of a retrospective")
     at_ns = _after_last(context, subject)
     given = texts | {f"{side}_grade": grades.get(side, "") for side in ("agent", "user")}
     fact = RetroFact(
@@ -183,19 +183,6 @@ def _checked(values: Mapping[str, str], fields: Mapping[str, Field]) -> dict[str
     if not any(text.strip() for text in texts.values()):
         raise UsageError("there is nothing to note", f"give at least one of: {', '.join(fields)}")
     return texts
-
-
-def _check_maker(repository: Repository, context: Context, subject: Subject) -> None:
-    """Raise where an agent gives the agent's grade for what another one did."""
-    if is_person(context.env):
-        return
-    identity, _ = current_identity(repository, known_agents(context), context.env, now_ns=context.now_ns)
-    speaking = [name for name, _ in identity.credits if is_agent(name)]
-    if speaking and subject.agent not in speaking:
-        raise RegistrationError(
-            f"that is {subject.agent}'s, and the agent's grade is its own to give, not {speaking[0]}'s",
-            f"agent-tracker log --agent {speaking[0]}",
-        )
 
 
 def _after_last(context: Context, subject: Subject) -> int:
@@ -247,23 +234,33 @@ def add_activity(  # noqa: PLR0913 -- one argument an option
 
     Raises:
         UsageError: A value is too long, or there is nothing but blanks.
-        GitError: The revision names no commit, or nothing is recorded in this repository.
-        RegistrationError: There is no such agent, or nobody would commit here.
+        GitError: The revision names no commit that is known here, or nothing is recorded in this repository.
+        RegistrationError: There is no such agent, another one runs this, or nobody would commit here.
         SpoolError: It cannot be written down.
     """
     check_installed(repository)
     texts = _checked(values, ACTIVITY_FIELDS)
     named = check_text("session", session or context.env.get(SESSION_VARIABLE, ""), MAX_WORD).replace("\0", "")
-    oid = resolve_commit(revision, git_dir=repository.git_dir) if revision else b""
+    oid = _known_oid(repository, context, revision) if revision else b""
     whose = _agent(repository, context, agent)
     fact = ActivityFact(new_id(), whose, named, oid, **texts, project="", recorded_ns=context.now_ns)
     return ActivityDone(fact, note(repository, context, fact))
 
 
+def _known_oid(repository: Repository, context: Context, revision: str) -> bytes:
+    """Return a recorded commit's oid; where the store cannot be used, that of any commit that git knows."""
+    try:
+        return find_commit(repository, context, revision)[0].oid
+    except (StoreError, SpoolError):
+        return resolve_commit(revision, git_dir=repository.git_dir)
+
+
 def _agent(repository: Repository, context: Context, text: str) -> str:
     known = known_agents(context)
     if text:
-        return Roster(known).one(text).id
+        named = Roster(known).one(text).id
+        check_maker(repository, context, [named], "an activity")
+        return named
     identity, _ = current_identity(repository, known, context.env, now_ns=context.now_ns)
     speaking = next((name for name, _ in identity.credits if is_agent(name)), "")
     if not speaking:

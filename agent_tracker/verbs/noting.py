@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from agent_tracker.repository import Repository
     from agent_tracker.tables import Snapshot
 
-__all__ = ["Noted", "Work", "check_installed", "find_work", "home_of", "is_person", "new_id", "note"]
+__all__ = ["Noted", "Work", "check_installed", "find_commit", "find_work", "home_of", "is_person", "new_id", "note"]
 
 
 class Work(NamedTuple):
@@ -81,6 +81,26 @@ def find_work(repository: Repository, context: Context, revision: str) -> Work:
         RegistrationError: No agent has credit for it.
         StoreError: The store cannot be used.
     """
+    commit, home = find_commit(repository, context, revision)
+    agent = main_agent(home.credits)
+    if not agent:
+        whose = "a person's" if home.credits[0][0] != UNCLAIMED else "nobody's"
+        raise RegistrationError(
+            f"commit {commit.oid.hex()[:12]} is {whose}, and only an agent's can be judged",
+            f"if it is an agent's: agent-tracker credit {home.oid.hex()[:12]} AGENT",
+        )
+    return Work(commit.oid, home, agent)
+
+
+def find_commit(repository: Repository, context: Context, revision: str) -> tuple[Commit, Commit]:
+    """Return the recorded commit that a revision means, whoever made it, and that in which its work lives now.
+
+    What waits in the spool is flushed first.
+
+    Raises:
+        GitError: The revision names no commit, or one that is not known, or that belongs to another project.
+        StoreError: The store cannot be used.
+    """
     check_installed(repository)
     oid = resolve_commit(revision, git_dir=repository.git_dir)
     flush(repository, context)
@@ -94,14 +114,7 @@ def find_work(repository: Repository, context: Context, revision: str) -> Work:
             )
         home = snapshot.commit(home_of(snapshot, oid)) or commit
         _check_project(snapshot, repository, home)
-    agent = main_agent(home.credits)
-    if not agent:
-        whose = "a person's" if home.credits[0][0] != UNCLAIMED else "nobody's"
-        raise RegistrationError(
-            f"commit {oid.hex()[:12]} is {whose}, and only an agent's can be judged",
-            f"if it is an agent's: agent-tracker credit {home.oid.hex()[:12]} AGENT",
-        )
-    return Work(oid, home, agent)
+    return commit, home
 
 
 def _check_project(snapshot: Snapshot, repository: Repository, commit: Commit) -> None:

@@ -85,7 +85,7 @@ def read(
         store, _ = open_store(context)
         report, error = _flush(store, repository, context) if is_fresh else (None, None)
         with store.snapshot() as snapshot:
-            return Reading(view(snapshot), report, error, is_salvaged=False)
+            return Reading(view(snapshot), report, error or _rules_error(context, report), is_salvaged=False)
     except (StoreError, RecordError) as unreadable:
         cause = unreadable
     with _salvaged(context, repository) as snapshot:
@@ -116,6 +116,15 @@ def _flush(
     except OSError as error:
         where = error.filename or context.paths.state_dir
         return None, SpoolError(f"cannot flush: {where}: {error.strerror}", "agent-tracker doctor")
+
+
+def _rules_error(context: Context, report: FlushReport | None) -> ConfigError | None:
+    """Return what is wrong with the configured rules, unless the flush says so: those of the store hold on."""
+    try:
+        read_rules(context.paths)
+    except ConfigError as error:
+        return None if report and any(error.message in warning for warning in report.warnings) else error
+    return None
 
 
 def _has_something(store: Store, repository: Repository | None, context: Context) -> bool:
@@ -150,8 +159,10 @@ def _salvaged(context: Context, repository: Repository | None) -> Iterator[Snaps
 
 def _known_facts(context: Context, repository: Repository | None) -> list[Fact]:
     """Return what is known without the store: rules, the registry's agents, and the lines of segments and spools."""
-    rules, _ = read_rules(context.paths)
-    facts: list[Fact] = [RulesFact(context.now_ns, is_for_all=True, values=format_values(rules))]
+    facts: list[Fact] = []
+    with suppress(ConfigError):  # `read` says so
+        rules, _ = read_rules(context.paths)
+        facts.append(RulesFact(context.now_ns, is_for_all=True, values=format_values(rules)))
     for agent in read_agents(context.paths.registry):
         facts.append(AgentFact(*agent[:5], agent.created_at))
         facts += [StateFact(agent.id, "active" if on else "retired", at) for at, on in agent.transitions]

@@ -22,16 +22,22 @@ from agent_tracker.verbs.reading import agents_of
 from agent_tracker.views.review import reverts_of, ungraded
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from agent_tracker.records import Commit
     from agent_tracker.repository import Repository
     from agent_tracker.tables import Snapshot
 
-__all__ = ["Look", "Pending", "Review", "diff_command", "find_since", "look", "review"]
+__all__ = ["Look", "Outline", "Pending", "Review", "diff_command", "find_since", "look", "outlines", "review"]
 
 STAT_TIMEOUT_S = 5.0
 REFS_TIMEOUT_S = 2.0
 MAX_ORIGINS = 100
 MAX_REFS = 3
+STAT_COMMITS = 200
+"""How many commits one git is asked about at a time: those that were answered in time stay."""
+SKEW_S = 7 * 86400
+"""By how much a commit may seem older than one that it leads to, where clocks differ."""
 PREFIXES = ("refs/heads/", "refs/remotes/")
 UNIT_S = {"minute": 60, "hour": 3600, "day": 86400, "week": 7 * 86400, "month": 30 * 86400, "year": 365 * 86400}
 LETTERS = {"h": "hour", "d": "day", "w": "week"}
@@ -81,6 +87,19 @@ class Look(NamedTuple):
     branches: tuple[str, ...] | None
     remotes: tuple[str, ...] | None
     reverted_by: bytes
+
+
+class Outline(NamedTuple):
+    """What git says of one of many commits, each None where it does not have it, or took too long.
+
+    `branches` and `remotes` are short names of refs that lead to it, at most MAX_REFS each.
+    """
+
+    branches: tuple[str, ...] | None = None
+    remotes: tuple[str, ...] | None = None
+    files: int | None = None
+    insertions: int | None = None
+    deletions: int | None = None
 
 
 class _Past(NamedTuple):
@@ -139,7 +158,7 @@ def _bug_counts(snapshot: Snapshot) -> dict[bytes, int]:
     in_force = journal_tables.placed_bugs(snapshot)
     counts: dict[bytes, int] = {}
     for fact in journal_tables.facts(snapshot, BugFact) if in_force else ():
-        if fact.oid and fact.id in in_force:
+        if fact.oid and journal_tables.bug_key(fact) in in_force:
             home = home_of(snapshot, fact.oid)
             counts[home] = counts.get(home, 0) + 1
     return counts
@@ -302,6 +321,84 @@ def _leading(repository: Repository, oid: bytes) -> tuple[tuple[str, ...] | None
         tuple(name.removeprefix(prefix) for name in names if name.startswith(prefix))[:MAX_REFS] for prefix in PREFIXES
     )
     return branches, remotes
+
+
+# -- what git says of many
+
+
+def outlines(repository: Repository, commits: Iterable[Pending]) -> dict[bytes, Outline]:
+    """Return what git says of each commit, by oid: a few processes for all of them, and a time limit for each answer.
+
+    Source: git-log(1), --no-walk and --shortstat; git-rev-list(1), --parents and --max-age.
+    """
+    wanted = list(commits)
+    if not wanted:
+        return {}
+    leading = _all_leading(repository, {each.oid for each in wanted}, min(each.committed_at for each in wanted))
+    counts = _all_counts(repository, [each.oid for each in wanted])
+    return {
+        each.oid: Outline(*leading.get(each.oid, (None, None)), *counts.get(each.oid, (None, None, None)))
+        for each in wanted
+    }
+
+
+def _all_counts(repository: Repository, oids: list[bytes]) -> dict[bytes, tuple[int, int, int]]:
+    """Return the files, insertions and deletions of the commits that are here, against their first parents."""
+    shape = ["--shortstat", "-M", "-m", "--first-parent", "--no-ext-diff", "--no-textconv", "--format=%x00%H"]
+    settings = ["-c", "log.showRoot=true", "-c", "log.showSignature=false"]
+    argv = [f"--git-dir={repository.git_dir}", *settings, "log", "--ignore-missing", "--no-walk=unsorted", *shape]
+    until = time.monotonic() + STAT_TIMEOUT_S
+    found: dict[bytes, tuple[int, int, int]] = {}
+    with suppress(GitError):
+        for at in range(0, len(oids), STAT_COMMITS):
+            some = "".join(f"{oid.hex()}\n" for oid in oids[at : at + STAT_COMMITS]).encode()
+            left_s = max(0.0, until - time.monotonic())
+            out = run([*argv, "--stdin"], cwd=repository.common_dir, stdin=some, timeout_s=left_s)
+            for part in out.decode("ascii", "replace").split("\0")[1:]:
+                oid, _, stat = part.partition("\n")
+                found[bytes.fromhex(oid)] = _counted(stat)
+    return found
+
+
+def _counted(stat: str) -> tuple[int, int, int]:
+    """Return the numbers of ` 3 files changed, 4 insertions(+), 1 deletion(-)`, which leaves out what is none."""
+    numbers = {words[1][:4]: int(words[0]) for words in map(str.split, stat.split(",")) if len(words) > 1}
+    return numbers.get("file", 0), numbers.get("inse", 0), numbers.get("dele", 0)
+
+
+def _all_leading(
+    repository: Repository, oids: set[bytes], oldest_at: int
+) -> dict[bytes, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Return the short names of some branches and remote ones that lead to each commit, empty where git failed.
+
+    A commit is led to by what leads to its children, and they come first; the first few names of each are all it takes.
+    """
+    where = f"--git-dir={repository.git_dir}"
+    since = f"--max-age={max(0, oldest_at - SKEW_S)}"
+    walk = [where, "rev-list", "--topo-order", "--parents", since, "--branches", "--remotes"]
+    try:
+        tips = run([where, "for-each-ref", "--format=%(objectname) %(refname)", *PREFIXES], cwd=repository.common_dir)
+        graph = run(walk, cwd=repository.common_dir, timeout_s=REFS_TIMEOUT_S)
+    except GitError:
+        return {}
+    names: dict[str, tuple[list[str], ...]] = {}
+    for line in tips.decode("utf-8", "surrogateescape").splitlines():
+        tip, _, name = line.partition(" ")
+        for index, prefix in enumerate(PREFIXES):
+            if name.startswith(prefix) and not name.endswith("/HEAD"):
+                names.setdefault(tip, ([], []))[index].append(name.removeprefix(prefix))
+    wanted = {oid.hex(): oid for oid in oids}
+    found: dict[bytes, tuple[tuple[str, ...], tuple[str, ...]]] = dict.fromkeys(oids, ((), ()))
+    for line in graph.decode("ascii").splitlines():
+        child, *parents = line.split(" ")
+        branches, remotes = (sorted(set(each))[:MAX_REFS] for each in names.pop(child, ([], [])))
+        if child in wanted:
+            found[wanted[child]] = tuple(branches), tuple(remotes)
+        for parent in parents:
+            known = names.setdefault(parent, ([], []))
+            known[0].extend(branches)
+            known[1].extend(remotes)
+    return found
 
 
 def diff_command(repository: Repository, oid: bytes) -> list[str]:

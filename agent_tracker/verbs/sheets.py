@@ -107,4 +107,9 @@ def seen_since(text: str, now: int) -> int:
 
 
 def _rules(snapshot: Snapshot | None, context: Context) -> Mapping[str, int]:
-    return snapshot.timeline().current if snapshot else read_rules(context.paths)[0]
+    if snapshot:
+        return snapshot.timeline().current
+    try:
+        return read_rules(context.paths)[0]
+    except ConfigError:
+        return DEFAULT_RULES

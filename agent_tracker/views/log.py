@@ -12,9 +12,9 @@ from agent_tracker.instructions import setup_of
 from agent_tracker.records import COUNTED, HUMAN, Credits, is_agent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    from agent_tracker.records import Commit
+    from agent_tracker.records import Commit, CreditFact
     from agent_tracker.views.base import Facts
 
 __all__ = ["LogEntry", "log"]
@@ -24,7 +24,8 @@ class LogEntry(NamedTuple):
     """One commit; times are Unix seconds.
 
     `agent` is the largest share's among agents, empty where none has credit. `setup` is the fingerprint of the
-    instruction files in its tree, empty where they are not known.
+    instruction files in its tree, empty where they are not known. `corrected` is what put its credit right last, None
+    where nothing did.
     """
 
     oid: bytes
@@ -38,15 +39,23 @@ class LogEntry(NamedTuple):
     committed_at: int
     recorded_at: int
     setup: str
+    corrected: CreditFact | None
 
 
-def log(facts: Facts, commits: Iterable[Commit], *, limit: int | None) -> list[LogEntry]:
+def log(
+    facts: Facts,
+    commits: Iterable[Commit],
+    *,
+    limit: int | None,
+    correction: Callable[[bytes], CreditFact | None] = lambda _: None,
+) -> list[LogEntry]:
     """Return the counted ones among commits, in their order.
 
     Args:
         facts: The snapshot that they are of.
         commits: A project's, an agent's, or all, newest first; no more of them are read than are shown.
         limit: At most so many; None for all.
+        correction: What put the credit of a commit (its oid) right last, None where nothing did.
     """
     paths = {fact.id: fact.path for fact in facts.projects()}
     timeline = facts.timeline()
@@ -67,6 +76,7 @@ def log(facts: Facts, commits: Iterable[Commit], *, limit: int | None) -> list[L
                 commit.committed_at,
                 commit.recorded_at,
                 setups[commit.marks],
+                correction(commit.oid),
             )
         )
     return entries
