@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from agent_tracker.errors import ConfigError
 from agent_tracker.files import replace_file
 from agent_tracker.locking import locked
-from agent_tracker.rules import RULES, Rules, with_overrides
+from agent_tracker.rules import DEFAULT_RULES, RULES, Rules, with_overrides
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -35,6 +35,7 @@ __all__ = [
     "read_settings",
     "rules_trouble",
     "unset_value",
+    "valid_rules",
     "write_rule",
     "write_value",
 ]
@@ -240,6 +241,14 @@ def rules_trouble(paths: UserPaths) -> tuple[str, ...]:
     except ConfigError as error:
         return (f"{error.message}; the rules stay as they were",)
     return ()
+
+
+def valid_rules(paths: UserPaths) -> Rules:
+    """Return the rules of the configuration, the defaults where they are not valid."""
+    try:
+        return read_rules(paths)[0]
+    except ConfigError:
+        return dict(DEFAULT_RULES)
 
 
 def _read_rules_table(paths: UserPaths) -> dict[str, object]:

@@ -316,7 +316,6 @@ def _plan(store: Store, spools: list[_Spool], repository: Repository | None, con
         said, positions = read_reflogs(snapshot, repository, project_id, now_ns=context.now_ns)
         sighted += said
         pushes, read = look_at_pushes(snapshot, repository, project_id, now_ns=context.now_ns)
-        lapsed = find_lapsed(snapshot, project_id, now_ns=context.now_ns) if snapshot else Lapsed([], 0)
         others = _others(snapshot, project_id)
         # A reset may have left commits to which nothing leads any more.
         refs = look_at_branches(
@@ -328,6 +327,9 @@ def _plan(store: Store, spools: list[_Spool], repository: Repository | None, con
             losses = find_losses(snapshot, repository.common_dir, project_id, now_ns=context.now_ns)
         past = Past(_known_marks(snapshot), others, refs.trunk)
         facts = gather(repository.common_dir, project_id, sighted, past)
+        lapsed = Lapsed([], 0)
+        if snapshot:
+            lapsed = find_lapsed(snapshot, project_id, now_ns=context.now_ns, arriving=facts)
     path = os.fsencode(repository.main_path)
     project = ProjectFact(project_id, path, root, context.now)
     facts = [*rules, *facts, *pushes, *lapsed.facts, *losses.facts]

@@ -1,24 +1,30 @@
 """Sessions that ended without saying so: their process is gone, and it is long since they gave a sign of life.
 
-Owns how long is long. Never writes anything.
+Owns how long is long, which process lives as long as a session, and finding the commits that name one. Never writes
+anything.
 """
 
 from __future__ import annotations
 
+import os
+import sys
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_tracker import journal_tables
+from agent_tracker import journal_tables, packing
+from agent_tracker.files import read_bytes
 from agent_tracker.journal import PulseFact, SessionFact
 from agent_tracker.processes import is_running
+from agent_tracker.records import CommitFact, SightingFact
+from agent_tracker.registration import named_sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from agent_tracker.records import Fact
+    from agent_tracker.records import Commit, Fact
     from agent_tracker.tables import Snapshot
 
-__all__ = ["Lapsed", "find_lapsed", "look_again"]
+__all__ = ["Lapsed", "calling_process", "commits_naming", "find_lapsed", "look_again"]
 
 QUIET_S = 15 * 60
 """How long a session must have been quiet before it is asked whether its process still runs."""
@@ -26,6 +32,13 @@ UNKNOWN_S = 12 * 3600
 """The same where it cannot be told whether its process runs."""
 ASK_AGAIN_S = 60
 """How long after a quiet session's process was seen to run it is asked again."""
+
+SHELLS = frozenset({"sh", "ash", "bash", "busybox", "dash", "fish", "ksh", "mksh", "zsh"})
+MAX_CLIMB = 8
+_PARENT, _STACK = 1, 25
+"""Fields of /proc/PID/stat after the name: the parent, and where the stack begins, which only a fork has in common."""
+FEW = 8
+"""For so many sessions, marks are looked through as they are stored."""
 
 
 class Lapsed(NamedTuple):
@@ -35,28 +48,84 @@ class Lapsed(NamedTuple):
     due: int
 
 
-def find_lapsed(snapshot: Snapshot, project: str, *, now_ns: int) -> Lapsed:
+def find_lapsed(snapshot: Snapshot, project: str, *, now_ns: int, arriving: Iterable[Fact] = ()) -> Lapsed:
     """Return the sessions of a project that are over though nobody said so.
 
     Args:
         snapshot: Where the sessions stand.
         project: Its UUID.
         now_ns: Unix nanoseconds.
+        arriving: What comes into the store together with these ends: a commit that names a session is a sign of life.
     """
     facts = []
     due = 0
     now = now_ns // 10**9
+    coming: dict[str, int] | None = None
     for begun, state in journal_tables.open_sessions(snapshot):
         if begun.project != project:
             continue
         quiet_s = (now_ns - state.last_ns) // 10**9
         runs = _runs(snapshot, begun) if quiet_s >= QUIET_S else None
-        if (quiet_s >= UNKNOWN_S and runs is None) or (quiet_s >= QUIET_S and runs is False):
-            facts.append(_end(begun.id, state.last_ns))
+        last_ns = state.last_ns
+        if _is_over(quiet_s, runs):
+            coming = _coming(arriving) if coming is None else coming
+            last_ns = max(last_ns, _last_commit_ns(snapshot, begun.id, last_ns // 10**9), coming.get(begun.id, 0))
+            quiet_s = (now_ns - last_ns) // 10**9
+        if _is_over(quiet_s, runs):
+            facts.append(_end(begun.id, last_ns))
             continue
         next_s = ASK_AGAIN_S if runs else (QUIET_S if begun.process and quiet_s < QUIET_S else UNKNOWN_S) - quiet_s
         due = min(due or now + next_s, now + next_s)
     return Lapsed(facts, due)
+
+
+def _is_over(quiet_s: int, runs: bool | None) -> bool:  # noqa: FBT001 -- unknown is one of three
+    return (quiet_s >= UNKNOWN_S and runs is None) or (quiet_s >= QUIET_S and runs is False)
+
+
+def _coming(arriving: Iterable[Fact]) -> dict[str, int]:
+    """Return when the last of the arriving commits that name a session was made, by session; Unix nanoseconds."""
+    found: dict[str, int] = {}
+    for fact in arriving:
+        if isinstance(fact, CommitFact | SightingFact):
+            made = min(fact.recorded_at, fact.committed_at if isinstance(fact, CommitFact) else fact.recorded_at)
+            for session in named_sessions(fact.marks):
+                found[session] = max(found.get(session, 0), made * 10**9)
+    return found
+
+
+def _last_commit_ns(snapshot: Snapshot, session: str, since: int) -> int:
+    made = (min(each.committed_at, each.recorded_at) for each in commits_naming(snapshot, {session}, since))
+    return max(made, default=0) * 10**9
+
+
+def commits_naming(snapshot: Snapshot, sessions: set[str], since: int) -> Iterator[Commit]:
+    """Yield the commits of all projects whose marks name one of these sessions, the one that arrived last first.
+
+    Args:
+        snapshot: The store.
+        sessions: Their ids.
+        since: Only what was recorded from then on, whatever it says of itself; Unix seconds.
+    """
+    numbers = set(_marks_naming(snapshot, sessions))
+    table = snapshot.table("commits")
+    for key in table.keys(newest_first=True) if numbers else ():
+        oid, _, _, marks, _, recorded_at, _ = packing.unpack_commit(table.get(key) or b"")
+        if recorded_at < since:
+            return
+        commit = snapshot.commit(oid) if marks in numbers else None
+        if commit:
+            yield commit
+
+
+def _marks_naming(snapshot: Snapshot, sessions: set[str]) -> Iterator[int]:
+    packed = [session.encode() for session in sessions if session.isascii()]
+    is_few = len(packed) == len(sessions) <= FEW
+    for key, value in snapshot.table("marks").items():
+        if is_few and not any(each in value for each in packed):
+            continue
+        if not sessions.isdisjoint(named_sessions(packing.unpack_marks(value))):
+            yield int.from_bytes(key, "big")
 
 
 def look_again(lapsed: Lapsed, arriving: Iterable[Fact], *, now: int) -> int:
@@ -91,3 +160,45 @@ def _end(session_id: str, last_ns: int) -> PulseFact:
     name = zlib.crc32(session_id.encode("utf-8", "surrogatepass"))
     fact_id = f"{name:08x}{zlib.crc32(last_ns.to_bytes(8, 'big')):08x}"[:12]
     return PulseFact(fact_id, session_id, "interrupted", 0, 0, 0, 0, 0, 0, last_ns + 1)
+
+
+# -- the process that lives as long as a session -----------------------------------------------------------------------
+
+
+def calling_process(process: int) -> int:
+    """Return the process that lives as long as what called: that one, or the first above it that does not pass.
+
+    A client runs each command in a shell of its own, `sh -c`, which is gone before the session is; and so is the copy
+    of itself that a shell makes for `$(...)`.
+    """
+    for _ in range(MAX_CLIMB):
+        argv, stat = _command(process), _stat(process)
+        parent = int(stat[_PARENT]) if len(stat) > _STACK and stat[_PARENT].isdigit() else 0
+        if parent <= 1 or not (_is_for_one_command(argv) or _is_copy(argv, stat, parent)):
+            break
+        process = parent
+    return process
+
+
+def _is_for_one_command(argv: list[bytes]) -> bool:
+    return _is_shell(argv) and any(word[:1] == b"-" and word[:2] != b"--" and b"c" in word for word in argv[1:4])
+
+
+def _is_copy(argv: list[bytes], stat: list[bytes], parent: int) -> bool:
+    """Tell whether a shell is a fork of its parent: one started anew has its stack elsewhere, where that is told."""
+    return _is_shell(argv) and _command(parent) == argv and _stat(parent)[_STACK : _STACK + 1] == [stat[_STACK]]
+
+
+def _is_shell(argv: list[bytes]) -> bool:
+    return os.path.basename(argv[0].decode("utf-8", "replace")).removeprefix("-") in SHELLS
+
+
+def _command(process: int) -> list[bytes]:
+    return read_bytes(f"/proc/{process:d}/cmdline", 4096).split(b"\0") if sys.platform == "linux" else [b""]
+
+
+def _stat(process: int) -> list[bytes]:
+    """Return the fields of what the system keeps about a process that come after its name."""
+    if sys.platform != "linux":
+        return []
+    return read_bytes(f"/proc/{process:d}/stat", 4096).rpartition(b")")[2].split()

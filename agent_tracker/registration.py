@@ -290,10 +290,10 @@ def identify(marks: Marks, roster: Roster, *, at_ns: int) -> Identity:  # noqa: 
     resolved = values.get("resolved", "")
     if explicit:
         return _picked(roster.named(explicit), resolved, at_ns, explicit, AGENT_VARIABLE)
-    if of_session := _by_session(values.get(SESSION_VARIABLE, ""), resolved, roster, at_ns):
+    if of_session := _by_sessions(named_sessions(marks), resolved, roster, at_ns):
         return of_session
     if clients := find_clients(marks):
-        return _by_clients(clients, values, roster, at_ns)
+        return _by_clients(clients, resolved, roster, at_ns)
     if by_marks := _by_commit_marks(marks, roster, at_ns):
         return by_marks
     if used := values.get("use", ""):
@@ -303,28 +303,18 @@ def identify(marks: Marks, roster: Roster, *, at_ns: int) -> Identity:  # noqa: 
     return Identity(whole(UNCLAIMED), "no hook saw it and it carries no mark")
 
 
-def _by_session(session: str, resolved: str, roster: Roster, at_ns: int) -> Identity | None:
-    agent = roster.of_session(session)
-    if agent is None:
-        return None
-    shown = session if session.isprintable() else ascii(session)
-    return _picked([agent], resolved, at_ns, agent.id, f"session {shown[:MAX_NAME]}")
-
-
-def _by_client(client: str, values: dict[str, str], roster: Roster, at_ns: int) -> Identity:
-    """Return who commits in a client: its one active agent; of several, or where it has none, its session's."""
-    candidates = roster.of_client(client)
-    active = [agent for agent in candidates if _was_active(agent, at_ns)]
-    for session in (values.get(name, "") for name in CLIENT_SESSIONS.get(client, ())):
+def _by_sessions(sessions: tuple[str, ...], resolved: str, roster: Roster, at_ns: int) -> Identity | None:
+    """Return whose the first known session is, whatever its client's agents are; None where none is known."""
+    for session in sessions:
         agent = roster.of_session(session)
-        of_session = _by_session(session, values.get("resolved", ""), roster, at_ns)
-        if of_session and (not candidates or (len(active) > 1 and agent in active)):
-            return of_session
-    return _picked(candidates, values.get("resolved", ""), at_ns, client, f"client {client}")
+        if agent:
+            shown = session if session.isprintable() else ascii(session)
+            return _picked([agent], resolved, at_ns, agent.id, f"session {shown[:MAX_NAME]}")
+    return None
 
 
-def _by_clients(clients: list[str], values: dict[str, str], roster: Roster, at_ns: int) -> Identity:
-    found = [_by_client(client, values, roster, at_ns) for client in clients]
+def _by_clients(clients: list[str], resolved: str, roster: Roster, at_ns: int) -> Identity:
+    found = [_picked(roster.of_client(name), resolved, at_ns, name, f"client {name}") for name in clients]
     credited = [identity for identity in found if not identity.problem]
     if len(credited) == 1:
         return credited[0]

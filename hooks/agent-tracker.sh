@@ -211,8 +211,9 @@ return 0
 #     the id, its second the name. Pre-commit need not read it. A file system that folds case finds a marker by another
 #     spelling too: so `ids`, `names` and `clients` are searched for keys without capitals and hold no others; a name
 #     that has some stands in `mixed`, and what is found there is compared.
-# at_session: the agent of the session that AGENT_TRACKER_SESSION names, if there is one; `/`, which is no agent's id,
-#     where the session's own id may be no file name. A session's file lies in `sessions` beside the registry: its
+# at_session: the agent of the session that AGENT_TRACKER_SESSION names, or else a client's own variable, if there is
+#     one; `/`, which is no agent's id, where the session's own id may be no file name. It goes before the client's
+#     agent. Claude Code's is looked for in the common script too, where its variable is set. A session's file lies in `sessions` beside the registry: its
 #     agent's id, then its own, which is compared as a name in `mixed` is. It stays when the agent is retired or halted:
 #     `ids` tells.
 # at_clients: the clients that announce themselves; OPENCODE and CRUSH count where they are exactly 1.

@@ -260,6 +260,44 @@ def test_a_session_tells_whose_a_commit_is(
     assert [call[0] for call in hooked.called()] == (["pre-commit"] if is_asked else [])
 
 
+OWN_SESSIONS = [
+    ("claude", "CLAUDECODE", "CLAUDE_CODE_SESSION_ID"),
+    ("codex", "CODEX_CI", "CODEX_SESSION_ID"),
+    ("codex", "CODEX_CI", "CODEX_THREAD_ID"),
+    ("copilot", "COPILOT_CLI", "COPILOT_AGENT_SESSION_ID"),
+    ("amp", "", "AMP_CURRENT_THREAD_ID"),
+]
+
+
+@pytest.mark.parametrize("marked", ["client", ""])
+@pytest.mark.parametrize(
+    ("session", "resolved", "is_asked"),
+    [
+        pytest.param("ses_1aB", "ag-1", False, id="known"),
+        pytest.param("of-nobody", "", True, id="of-an-agent-that-may-not-commit"),
+        pytest.param("SES_1Ab", "ag-4", False, id="another-spelling"),
+        pytest.param("a:b", "", True, id="no-file-name"),
+        pytest.param(".hidden", "", True, id="a-dot"),
+        pytest.param("other", "ag-4", False, id="unknown"),
+    ],
+)
+@pytest.mark.parametrize(("client", "variable", "naming"), OWN_SESSIONS)
+def test_a_client_s_own_session_goes_before_its_agent(  # noqa: PLR0913, PLR0917 -- one commit
+    dashed: Hooked, client: str, variable: str, naming: str, session: str, resolved: str, marked: str, *, is_asked: bool
+) -> None:
+    """Whether or not an agent is tied to the client; where that one may not commit, Python decides."""
+    dashed.mark("ids", "ag-1", "ag-1")
+    if marked:
+        dashed.mark("clients", client, "ag-4")
+    dashed.begin("ses_1aB", "ag-1")
+    dashed.begin("of-nobody", "ag-3")
+    env = {name: value for name, value in ((variable, "1"), (naming, session)) if name}
+    dashed.repo.commit("first", env=env)
+    expected = resolved if marked or resolved != "ag-4" else ""
+    assert [line.split("\t")[3] for line in dashed.lines()] == [expected]
+    assert [call[0] for call in dashed.called()] == (["pre-commit"] if is_asked or not expected else [])
+
+
 @pytest.mark.parametrize(("session", "is_refused"), [("ses_1", False), ("of-nobody", True), ("other", False)])
 def test_use_does_not_stand_in_for_a_session(hooked: Hooked, session: str, *, is_refused: bool) -> None:
     """The agent in use commits only where no session is known."""
@@ -1091,6 +1129,8 @@ def test_inherited_shell_options_do_no_harm(tmp_path: Path) -> None:
         pytest.param({"AGENT_TRACKER_AGENT": "Front"}, id="name-with-a-capital"),
         pytest.param({"AGENT_TRACKER_SESSION": "ses_1aB"}, id="session"),
         pytest.param({"AGENT_TRACKER_SESSION": "unknown"}, id="unknown-session"),
+        pytest.param({"CLAUDECODE": "1", "CLAUDE_CODE_SESSION_ID": "ses_1aB"}, id="session-of-a-client"),
+        pytest.param({"CODEX_CI": "1", "CODEX_THREAD_ID": "ses_1aB"}, id="session-of-another-client"),
     ],
 )
 @pytest.mark.parametrize(

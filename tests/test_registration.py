@@ -388,7 +388,17 @@ SESSIONS = of_sessions(one=ONE, two=TWO, plain=PLAIN)
         pytest.param({"AGENT_TRACKER_SESSION": "unknown"}, HUMAN, id="unknown"),
         pytest.param({"AGENT_TRACKER_SESSION": "unknown", "AGENT_TRACKER_AGENT": ""}, HUMAN, id="empty-name"),
         pytest.param({"CLAUDECODE": "1", "CLAUDE_CODE_SESSION_ID": "s_two"}, TWO.id, id="one-of-a-client"),
-        pytest.param({"CLAUDECODE": "1", "CLAUDE_CODE_SESSION_ID": "s_plain"}, UNCLAIMED, id="none-of-the-client"),
+        pytest.param({"CLAUDECODE": "1", "CLAUDE_CODE_SESSION_ID": "s_plain"}, PLAIN.id, id="none-of-the-client"),
+        pytest.param({"CLAUDECODE": "1", "CLAUDE_CODE_SESSION_ID": "s_gone"}, UNCLAIMED, id="of-nobody-known"),
+        pytest.param({"AI_AGENT": "claude-code", "CLAUDE_CODE_SESSION_ID": "s_plain"}, PLAIN.id, id="generic"),
+        pytest.param(
+            {"AGENT_TRACKER_SESSION": "s_gone", "CLAUDECODE": "1", "CLAUDE_CODE_SESSION_ID": "s_two"},
+            TWO.id,
+            id="after-one-that-is-not-known",
+        ),
+        pytest.param(
+            {"CLAUDECODE": "1", "GEMINI_CLI": "1", "CLAUDE_CODE_SESSION_ID": "s_plain"}, PLAIN.id, id="two-clients"
+        ),
         pytest.param({"CLAUDECODE": "1", "CODEX_SESSION_ID": "s_two"}, UNCLAIMED, id="another-clients-variable"),
         pytest.param({"CODEX_CI": "1", "CODEX_THREAD_ID": "s_plain"}, PLAIN.id, id="client-without-agents"),
         pytest.param({"CLAUDE_CODE_SESSION_ID": "s_two"}, HUMAN, id="no-client"),
@@ -396,8 +406,18 @@ SESSIONS = of_sessions(one=ONE, two=TWO, plain=PLAIN)
     ],
 )
 def test_a_session_tells_the_agent(env: dict[str, str], expected: str) -> None:
-    """Right after the name of an agent; a client's own where that leaves several, or none."""
+    """Right after the name of an agent, and a client's own before the client, whoever is tied to that."""
     assert identified(("hook", "1"), *env.items(), roster=SESSIONS).credits == whole(expected)
+
+
+def test_a_retired_agent_s_session_is_not_given_to_its_client_s_other_agent() -> None:
+    """Nor does what the hook resolved by the client change whose the session is."""
+    gone, other = agent("gone", transitions=((NOW + 5, False),)), agent("other", client="claude")
+    roster = of_sessions(gone=gone, other=other)
+    marks = (("hook", "1"), ("CLAUDECODE", "1"), ("CLAUDE_CODE_SESSION_ID", "s_gone"))
+    for more in ((), (("resolved", other.id),)):
+        found = identified(*marks, *more, roster=roster, at=NOW + 10)
+        assert (found.credits, found.problem, found.who) == (whole(UNCLAIMED), "retired", gone.id)
 
 
 def test_a_session_s_agent_was_resolved_then() -> None:

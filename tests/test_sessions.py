@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import re
+import shutil
+import struct
 import subprocess
 import sys
+import termios
 import time
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,10 +25,12 @@ from agent_tracker import journal_tables
 from agent_tracker.derived import SessionState
 from agent_tracker.flush import Context, flush, open_store
 from agent_tracker.journal import MAX_COUNT, ActivityFact, SessionFact
-from agent_tracker.lapse import QUIET_S, UNKNOWN_S
+from agent_tracker.lapse import QUIET_S, UNKNOWN_S, find_lapsed
+from agent_tracker.locking import locked
 from agent_tracker.paths import user_paths
+from agent_tracker.processes import start_of
 from agent_tracker.registry import KEEP_SESSIONS_S, keep_session, read_session, write_session
-from agent_tracker.rendering.sessions import MAX_SUMMARY, summary_text
+from agent_tracker.rendering.sessions import MAX_SUMMARY, metric_words, summary_text
 from agent_tracker.repository import find_repository
 from agent_tracker.settled import is_settled
 from agent_tracker.verbs import session_sheets, sessions
@@ -48,8 +56,8 @@ from gitrepo import GitRepo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
+    from agent_tracker.records import CommitFact
     from agent_tracker.tables import Snapshot
 
 NS = 10**9
@@ -230,7 +238,7 @@ def test_bad_input_is_one_line_and_a_hint(work: GitRepo, argv: list[str], messag
         work.register(name)
     begin(work, "--agent", "coder", "--id", "taken")
     done = work.tracker("session", *argv)
-    assert done.code in {1, 2}
+    assert done.code in ({1} if "unknown" in message and "client" not in message else {1, 2})
     assert done.err.splitlines()[0].startswith("error: ")
     assert message in done.err
     assert "\nhint: " in done.err
@@ -382,6 +390,27 @@ def test_a_client_s_session_tells_its_agents_apart(work: GitRepo) -> None:
     assert credited(work) == {**ids, "x": "unclaimed"}
 
 
+def test_a_client_s_session_goes_before_whoever_is_tied_to_the_client(work: GitRepo) -> None:
+    """Before and after that one registers, for what was made then and what is made now; retired, it is refused."""
+    ada = work.register("ada")
+    begin(work, "--agent", "ada", "--id", "abcdef123", "--client", "claude", "--process", "0")
+    env = {"CLAUDECODE": "1", "CLAUDE_CODE_SESSION_ID": "abcdef123"}
+    work.commit("before", env=env)
+    assert credited(work) == {"before": ada}
+    bob = work.register("bob", client="claude")
+    work.commit("after", env=env)
+    work.commit("bobs", env={**env, "CLAUDE_CODE_SESSION_ID": "another"})
+    assert credited(work) == {"before": ada, "after": ada, "bobs": bob}
+    assert work.ok("whoami", env=env) == f"{ada} (session abcdef123)\n"
+    work.register("bob", model="m-2", client="claude")
+    work.commit("of three", env=env)
+    assert credited(work)["of three"] == ada
+    work.ok("agents", "retire", ada)
+    refused = work.try_git("commit", "--allow-empty", "-m", "no", env=env)
+    assert refused.code != 0
+    assert f"agent {ada} is retired" in refused.err
+
+
 def test_an_unknown_session_is_no_identity(work: GitRepo) -> None:
     """What comes next in the order decides; once the session begins, the commit is its agent's."""
     agent = work.register("coder")
@@ -439,6 +468,62 @@ def test_an_amended_commit_is_shown_once(work: GitRepo) -> None:
     (found,) = shown(work, "s")["commits"]
     assert (found["task_description"], found["became"]) == ("b", work.head())
     assert subjects(work, "t") == ["c"]
+
+
+@pytest.mark.parametrize("date", ["1970-01-02T00:00:00Z", "2099-01-01T00:00:00Z"])
+def test_a_commit_that_names_a_session_is_its_whatever_its_date(work: GitRepo, date: str) -> None:
+    """A wrong clock changes neither whose it is nor in which session it was made."""
+    work.register("coder")
+    begin(work, "--agent", "coder", "--id", "s")
+    work.commit("dated", env={**in_session("s"), "GIT_COMMITTER_DATE": date, "GIT_AUTHOR_DATE": date})
+    work.commit("another's", env=in_session("other"))
+    assert subjects(work, "s") == ["dated"]
+    work.ok("session", "end", "s")
+    found = shown(work, "s")
+    assert (found["metrics"]["commits"], found["moments"][-1]["commits"]) == (1, 1)
+
+
+def test_a_session_s_commits_in_another_repository_are_shown(work: GitRepo, make_repo: Callable[..., GitRepo]) -> None:
+    """The shell went there, and its session with it."""
+    agent = work.register("coder")
+    elsewhere = make_repo("elsewhere")
+    elsewhere.ok("install-hooks")
+    begin(work, "--agent", "coder", "--id", "s")
+    elsewhere.commit("there", env=in_session("s"))
+    assert credited(elsewhere) == {"there": agent}
+    assert subjects(work, "s") == ["there"]
+
+
+# -- while another flush is at work
+
+
+def test_what_is_told_during_another_flush_waits(work: GitRepo) -> None:
+    """A session that is not in the store yet can be ended by its id, by its beginning, or as the only one here."""
+    work.register("coder")
+    work.ok("flush")
+    with locked(str(work.path / ".git/agent-tracker/flush.lock"), timeout_s=1):
+        for name, text in (("lock7777", "lock7777"), ("lock8888", "lock8"), ("lock9999", "")):
+            started = work.tracker("session", "start", "--agent", "coder", "--id", name)
+            assert (started.code, started.out) == (0, f"export AGENT_TRACKER_SESSION={name}\n")
+            for what in ("idle", "end"):
+                done = work.tracker("session", what, *filter(None, [text]), "--tools", "4")
+                if text:
+                    assert (done.code, done.err.count("warning: ")) == (0, 1), done
+            assert text or "several sessions are open" in done.err
+        assert work.tracker("session", "end", "nobody").code == 1
+    found = {name: shown(work, name) for name in ("lock7777", "lock8888")}
+    assert [(each["state"], each["metrics"]["tools"]) for each in found.values()] == [("ended", 8)] * 2
+
+
+def test_a_state_directory_that_cannot_be_written_loses_no_session(work: GitRepo) -> None:
+    """What to export is printed, with one line that says what is wrong, and the line in the spool counts."""
+    work.register("coder")
+    place = Path(user_paths(os.environ).state_dir) / "sessions"
+    place.write_text("no directory\n")
+    done = work.tracker("session", "start", "--agent", "coder", "--id", "s")
+    assert (done.code, done.out) == (0, "export AGENT_TRACKER_SESSION=s\n")
+    assert done.err.count("warning: ") == 1
+    assert shown(work, "s")["state"] == "open"
 
 
 # -- found dead
@@ -505,9 +590,7 @@ def test_a_shell_for_one_command_is_not_what_lives(tmp_path: Path) -> None:
     """The process that called it is; a script is one."""
     if not sys.platform.startswith("linux"):
         pytest.skip("reads /proc")
-    show = (
-        "import os; from agent_tracker.verbs.sessions import calling_process as c; print(c(os.getppid()), os.getppid())"
-    )
+    show = "import os; from agent_tracker.lapse import calling_process as c; print(c(os.getppid()), os.getppid())"
     (tmp_path / "script").write_text(f"{sys.executable} -c '{show}'; true\n")
     inner = f'{sys.executable} -c "{show}"; true'
     for argv, is_us in ((["sh", "-c", inner], True), (["sh", str(tmp_path / "script")], False)):
@@ -516,7 +599,98 @@ def test_a_shell_for_one_command_is_not_what_lives(tmp_path: Path) -> None:
         assert (out[0] == out[1]) is not is_us
 
 
+@pytest.mark.parametrize("shell", ["bash", "dash"])
+def test_the_copy_of_a_shell_is_not_what_lives(work: GitRepo, tmp_path: Path, shell: str) -> None:
+    """`$(...)` runs in a fork of the shell that is gone at once; the shell itself is the session's process."""
+    if not sys.platform.startswith("linux") or not shutil.which(shell):
+        pytest.skip(f"reads /proc, and needs {shell}")
+    work.register("coder")
+    start = f"{sys.executable} -m agent_tracker session start --agent coder --id s 2>/dev/null"
+    (tmp_path / "script").write_text(f'eval "$({start}; :)"\necho $$ $AGENT_TRACKER_SESSION\n')
+    argv = [shell, str(tmp_path / "script")]
+    done = subprocess.run(argv, cwd=work.path, capture_output=True, text=True, check=True)
+    process, name = done.stdout.split()
+    assert shown(work, name)["process"] == int(process)
+
+
+def test_a_commit_that_names_a_session_is_a_sign_of_life(tmp_path: Path) -> None:
+    """One that is stored or just arrives keeps it open, as long as a word of its own would."""
+    store = store_at(tmp_path)
+    coder = agent_fact("coder", at=NOW - 100)
+    gone = session("s", coder.id)._replace(process=os.getpid(), process_start="1" + start_of(os.getpid()))
+    named = (("hook", "1"), ("AGENT_TRACKER_SESSION", "s"))
+    late = commit_fact("late", marks=named, at=NOW + 2 * QUIET_S)
+    apply_all(store, [project_fact(), coder, gone, commit_fact("c", marks=named, at=NOW + QUIET_S)])
+
+    def closed(at: int, *arriving: CommitFact) -> list[int]:
+        def found(snapshot: Snapshot) -> list[int]:
+            lapsed = find_lapsed(snapshot, PROJECT, now_ns=at * NS, arriving=arriving)
+            assert lapsed.facts or lapsed.due == NOW + (3 if arriving else 2) * QUIET_S
+            return [fact.recorded_ns for fact in lapsed.facts]
+
+        return reading(store, found)
+
+    assert closed(NOW + 2 * QUIET_S - 1) == []
+    assert closed(NOW + 2 * QUIET_S + 1) == [(NOW + QUIET_S) * NS + 1]
+    assert closed(NOW + 2 * QUIET_S + 1, late) == []
+
+
 # -- the summary
+
+
+def test_a_summary_has_room_for_activities_among_many_commits() -> None:
+    """What was decided and what is open is there; commits get what is left, the newest first."""
+    long = "x" * 90
+    text = summary_text(summary_of([f"{n} {long}" for n in range(30)], ["task"], outcome="came out", decisions="so"))
+    assert "- task; came out; so\n" in text
+    assert "- not committed: 3 changed files\n" in text
+    listed = re.findall(r"^- `\w+` (\d+) x", text, re.MULTILINE)
+    assert listed == [str(n) for n in range(len(listed))]
+    assert 5 < len(listed) < 30
+    assert f"\n- and {30 - len(listed)} more commits\n" in text
+    crowded = summary_text(summary_of([long] * 30, [f"{n} {long}" for n in range(30)], outcome=long, decisions="so"))
+    assert re.search(r"^- and \d+ more commits$", crowded, re.MULTILINE)
+    assert re.search(r"^- and \d+ more activities$", crowded, re.MULTILINE)
+    assert crowded.count("; so\n") > 2
+
+
+def summary_of(titles: list[str], tasks: list[str], outcome: str = "", decisions: str = "") -> session_sheets.Summary:
+    """Return the summary of a session with commits and activities of these texts."""
+    fact = SessionFact("s", "coder-1", "", "", "/w", "", 0, "", 0, "", PROJECT, NOW * NS)
+    state = SessionState(NOW * NS, 0, "", False, 0, 0, 0, 0, 0, 0)  # noqa: FBT003 -- a field
+    made = tuple(session_sheets.Made(bytes([n]) * 20, title, NOW, b"") for n, title in enumerate(titles))
+    sheet = session_sheets.Sheet(
+        Held(fact, state), b"/w", None, made, Metrics(0, 0, 0, len(made), 5, 0, 0, 0), (), 3_000_000 * 10**6, ()
+    )
+    activities = tuple(
+        ActivityFact(fact_id(task), "a", "s", b"", task, "", outcome, decisions, PROJECT, NOW) for task in tasks
+    )
+    return session_sheets.Summary(sheet, activities, 3, (), made, has_retrospective=False, others=())
+
+
+def test_millions_are_written_out() -> None:
+    """Experience is never a power of ten."""
+    summary = summary_of([], [])
+    assert "3000000 XP" in summary_text(summary)
+    assert metric_words(summary.sheet)[-1] == "  earned     3000000 XP"
+
+
+def test_a_long_id_is_cut_on_a_terminal(work: GitRepo) -> None:
+    """A row has room in 80 columns; a pipe gets the whole id."""
+    work.register("coder")
+    begin(work, "--agent", "coder", "--id", "x" * 100)
+    assert "x" * 100 in work.ok("session", "list")
+    leader, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    argv = [sys.executable, "-m", "agent_tracker", "session", "list"]
+    env = {**os.environ, "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "80"}
+    subprocess.run(argv, cwd=work.path, check=True, stdout=terminal, env=env)
+    os.close(terminal)
+    lines = os.read(leader, 100_000).decode().splitlines()
+    os.close(leader)
+    assert len([line for line in lines if line.strip()]) == 2
+    assert max(map(len, lines)) <= 80
+    assert re.match(r"x+\.\.\. ", lines[1])
 
 
 def test_a_summary_says_what_was_done_and_what_is_open(work: GitRepo) -> None:
@@ -546,14 +720,7 @@ TEXTS = st.text(max_size=300) | st.sampled_from(["<script>alert(1)</script>", "\
 @given(st.lists(TEXTS, max_size=60), st.lists(TEXTS, max_size=30))
 def test_a_summary_has_at_most_so_many_characters(titles: list[str], tasks: list[str]) -> None:
     """Whatever the texts are; whole lines, no markup of theirs, the most important first."""
-    fact = SessionFact("s", "coder-1", "", "", "/w", "", 0, "", 0, "", PROJECT, NOW * NS)
-    state = SessionState(NOW * NS, 0, "", False, 0, 0, 0, 0, 0, 0)  # noqa: FBT003 -- a field
-    made = tuple(session_sheets.Made(bytes([n]) * 20, title, NOW, b"") for n, title in enumerate(titles))
-    sheet = session_sheets.Sheet(
-        Held(fact, state), b"/w", None, made, Metrics(0, 0, 0, len(made), 5, 0, 0, 0), (), 0, ()
-    )
-    activities = tuple(ActivityFact(fact_id(task), "a", "s", b"", task, "", "", "", PROJECT, NOW) for task in tasks)
-    text = summary_text(session_sheets.Summary(sheet, activities, 3, (), made, has_retrospective=False, others=()))
+    text = summary_text(summary_of(titles, tasks))
     assert len(text) <= MAX_SUMMARY
     assert text.endswith("\n")
     assert text.isascii() or all(c.isprintable() for c in text.replace("\n", ""))

@@ -11,7 +11,7 @@ import textwrap
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from agent_tracker.rendering.text import counted, iso, local, number, safe, show, table
+from agent_tracker.rendering.text import counted, iso, local, number, safe, show, table, xp
 
 if TYPE_CHECKING:
     from agent_tracker.records import Standing
@@ -120,7 +120,7 @@ def show_rederivation(done: Rederivation, *, is_dry_run: bool) -> None:
 def _figures(standing: Standing) -> tuple[str, ...]:
     return (
         str(standing.skill_points),
-        f"{number(standing.experience_micro):g}",
+        xp(standing.experience_micro),
         str(standing.communication_score),
         str(standing.total_commits),
         str(standing.total_bugs),

@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from agent_tracker.escaping import escape
-from agent_tracker.rendering.text import as_text, counted, iso, local, number, place, safe, show, table
+from agent_tracker.rendering.text import as_text, cells, counted, iso, local, number, place, safe, show, table, xp
 from agent_tracker.views.sessions import state_word
 
 if TYPE_CHECKING:
@@ -38,8 +38,12 @@ __all__ = [
 NS = 10**9
 MAX_SUMMARY = 2000
 """How many characters a summary has at most, its last newline included."""
-SHOWN_ID = 16
+SHOWN_ID = 11
+"""How much of an id a table shows at least."""
+WIDTH = 80
 SHOWN_TEXT = 100
+OPEN_ROOM, COMMITS_ROOM = 700, 250
+"""How many characters of a summary what is open takes at most, and commits have at least."""
 SHOWN_COMMITS = 50
 _MARKUP = frozenset("\\`*_[]<>|~#&!$@")
 
@@ -178,21 +182,29 @@ def show_sheets(sheets: Sequence[Sheet], *, with_project: bool) -> None:
     rows = []
     for sheet in sheets:
         fact, state = sheet.held
-        shown = safe(fact.id)
         path = [safe(os.path.basename(as_text(sheet.project_path)))] if with_project else []
         rows.append(
             [
-                shown if len(shown) <= SHOWN_ID or not os.isatty(1) else shown[: SHOWN_ID - 3] + "...",
+                safe(fact.id),
                 safe(fact.agent),
                 *path,
                 local(fact.recorded_ns // NS),
                 state_word(state),
                 _short(sheet.metrics.duration_s),
                 str(sheet.metrics.commits),
-                f"{number(sheet.experience_micro):g}",
+                xp(sheet.experience_micro),
             ]
         )
+    if os.isatty(1):
+        rows = _with_short_ids(headings, rows, os.get_terminal_size(1).columns or WIDTH)
     show(table(headings, rows, right=("TIME", "COMMITS", "XP")))
+
+
+def _with_short_ids(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[list[str]]:
+    """Return rows whose first cell is cut so far that a line fits: the beginning of an id names the session too."""
+    others = [max(map(cells, column)) for column in zip(headings, *rows, strict=True)][1:]
+    room = max(SHOWN_ID, width - sum(others) - 2 * len(others))
+    return [[_cut(shown, room), *rest] for shown, *rest in rows]
 
 
 def _short(seconds: int) -> str:
@@ -212,7 +224,7 @@ def metric_words(sheet: Sheet) -> list[str]:
     if used.responses:
         mean, slowest = (used.mean_ms or 0) / 1000, used.slowest_ms / 1000
         lines.append(f"  responses  {used.responses}, {mean:.1f} s on average, {slowest:.1f} s the slowest")
-    return [*lines, f"  earned     {number(sheet.experience_micro):g} XP"]
+    return [*lines, f"  earned     {xp(sheet.experience_micro)} XP"]
 
 
 def _state(sheet: Sheet) -> str:
@@ -274,18 +286,38 @@ def _code(text: str) -> str:
 
 
 def summary_text(summary: Summary) -> str:
-    """Return a summary as Markdown, in at most MAX_SUMMARY characters, cut at whole lines, the most important first."""
-    lines = [*_head_lines(summary), *_open_lines(summary), *_done_lines(summary)]
-    text = "".join(f"{line}\n" for line in lines)
-    if len(text) <= MAX_SUMMARY:
-        return text
-    text = ""
+    """Return a summary as Markdown, in at most MAX_SUMMARY characters, cut at whole lines.
+
+    What is open and what was noted of activities comes first where room is short; commits get what is left.
+    """
+    head = _head_lines(summary)
+    room = MAX_SUMMARY - _size(head)
+    left = _section("Open", _open_lines(summary), min(room, OPEN_ROOM), ("point", "points"))
+    room -= _size(left)
+    commits = [_commit_line(made) for made in summary.sheet.commits]
+    kept = min(COMMITS_ROOM, _size(["", "## Commits, newest first", "", *commits])) if commits else 0
+    activities = _activity_lines(summary, room - kept)
+    room -= _size(activities)
+    done = _section("Commits, newest first", commits, room, ("commit", "commits"))
+    return "".join(f"{line}\n" for line in (*head, *left, *done, *activities))
+
+
+def _size(lines: Iterable[str]) -> int:
+    return sum(len(line) + 1 for line in lines)
+
+
+def _section(title: str, lines: Sequence[str], room: int, noun: tuple[str, str]) -> list[str]:
+    """Return a heading and as many lines as there is room for, and how many more there are."""
+    if not lines:
+        return []
+    found = ["", f"## {title}", ""]
     for index, line in enumerate(lines):
-        rest = f"(and {len(lines) - index} more lines)\n"
-        if len(text) + len(line) + 1 + len(rest) > MAX_SUMMARY:
-            return text + rest
-        text += f"{line}\n"
-    return text
+        hidden = len(lines) - index - 1
+        more = [f"- and {hidden} more {noun[hidden != 1]}"] if hidden else []
+        if _size([*found, line, *more]) > room:
+            return [*found, f"- and {hidden + 1} more {noun[hidden != 0]}"]
+        found.append(line)
+    return found
 
 
 def _head_lines(summary: Summary) -> list[str]:
@@ -297,7 +329,7 @@ def _head_lines(summary: Summary) -> list[str]:
         counted(used.tools, "tool use"),
         counted(used.commands, "command"),
         counted(used.failures, "failure"),
-        f"{number(sheet.experience_micro):g}",
+        xp(sheet.experience_micro),
     )
     return [
         f"# Session {_code(fact.id)} of agent {_code(fact.agent)}: {state_word(state)}, {_duration(used.duration_s)}",
@@ -323,22 +355,26 @@ def _open_lines(summary: Summary) -> list[str]:
         lines.append(f"- another session is open here: {_code(each.fact.id)} {about}")
     if len(summary.others) > 5:  # noqa: PLR2004 -- as above
         lines.append(f"- and {len(summary.others) - 5} more sessions are open here")
-    return ["", "## Open", "", *lines] if lines else []
-
-
-def _done_lines(summary: Summary) -> list[str]:
-    lines: list[str] = []
-    if summary.sheet.commits:
-        lines += ["", "## Commits, newest first", ""]
-        for made in summary.sheet.commits:
-            became = f" (became {_code(made.became.hex()[:10])})" if made.became else ""
-            lines.append(f"- {_code(made.oid.hex()[:10])} {_inline(made.subject)}{became}")
-    if summary.activities:
-        lines += ["", "## Activities, newest first", ""]
-        for each in summary.activities:
-            parts = [_inline(part) for part in (each.task, each.actions, each.outcome, each.decisions) if part.strip()]
-            lines.append("- " + "; ".join(parts))
     return lines
+
+
+def _commit_line(made: Made) -> str:
+    became = f" (became {_code(made.became.hex()[:10])})" if made.became else ""
+    return f"- {_code(made.oid.hex()[:10])} {_inline(made.subject)}{became}"
+
+
+def _activity_lines(summary: Summary, room: int) -> list[str]:
+    """Return the activities, whole where there is room for all of them, else without what was done step by step."""
+    title, noun = "Activities, newest first", ("activity", "activities")
+    whole = [_activity_line(each.task, each.actions, each.outcome, each.decisions) for each in summary.activities]
+    if _size(["", f"## {title}", "", *whole]) <= room:
+        return _section(title, whole, room, noun)
+    short = [_activity_line(each.task, each.outcome, each.decisions) for each in summary.activities]
+    return _section(title, short, room, noun)
+
+
+def _activity_line(*parts: str) -> str:
+    return "- " + "; ".join(_inline(part) for part in parts if part.strip())
 
 
 def summary_json(summary: Summary) -> dict[str, object]:

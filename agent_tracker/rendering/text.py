@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 JSON_VERSION = 1
+SHORT_XP = 100_000
 FIRST_ACCENT = "\u0300"
 _OWN_GLYPHS = str.maketrans(dict.fromkeys("▁▃▅█━─…", "-"))
 """What bars and rows of grades are made of."""
@@ -147,6 +148,12 @@ def number(micro: int) -> int | float:
     return micro // MICRO if micro % MICRO == 0 else micro / MICRO
 
 
+def xp(micro: int) -> str:
+    """Return experience as people read it, never as a power of ten."""
+    value = number(micro)
+    return f"{value:g}" if abs(value) < SHORT_XP else f"{value:.0f}"
+
+
 def as_text(path: bytes) -> str:
     """Return a path for JSON or a table; undecodable bytes are shown escaped."""
     return path.decode("utf-8", "backslashreplace")
@@ -250,7 +257,7 @@ def log_legend(entries: Iterable[LogEntry]) -> list[str]:
 
 def _log_row(entry: LogEntry, *, with_project: bool) -> list[str]:
     more = f" +{len(entry.credits) - 1}" if len(entry.credits) > 1 else ""
-    experience = f"{number(entry.experience_micro):g}" if entry.experience_micro else "-"
+    experience = xp(entry.experience_micro) if entry.experience_micro else "-"
     project = [safe(os.path.basename(as_text(entry.project_path)))] if with_project else []
     who = (entry.agent or entry.claim) + more + ("*" if entry.corrected else "")
     return [entry.oid.hex()[:10], local(entry.committed_at), who, experience, *project, safe(entry.subject)]

@@ -135,7 +135,7 @@ def _of_session(repository: Repository, context: Context, session: str) -> Subje
     with store.snapshot() as snapshot:
         fact = journal_tables.session(snapshot, session) if snapshot else None
         if snapshot is None or fact is None:
-            raise UsageError(f"no session {session[:60]!r} is known", "agent-tracker session list --all")
+            raise RegistrationError(f"no session {session[:60]!r} is known", "agent-tracker session list --all")
         here = snapshot.joined_projects(find_project(repository))
         if snapshot.project_number(fact.project) not in here:
             raise GitError(f"session {session[:60]!r} was in another project", f"cd {fact.worktree}")

@@ -10,13 +10,13 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.apply import apply
-from agent_tracker.config import check_rule, read_rules, write_rule
+from agent_tracker.config import check_rule, read_rules, valid_rules, write_rule
 from agent_tracker.derivation import derive, rederive
 from agent_tracker.errors import AgentTrackerError, ConfigError, UsageError
 from agent_tracker.flush import Context, FlushReport, flush, open_store, tell_hooks
 from agent_tracker.journal import RulesFact
 from agent_tracker.journal_tables import facts
-from agent_tracker.rules import DEFAULT_RULES, RULES, Timeline, format_values
+from agent_tracker.rules import RULES, Timeline, format_values
 from agent_tracker.verbs.grading import check_person
 from agent_tracker.views.rules import RulesHistory, Shift, rules_history, shifts
 
@@ -61,11 +61,7 @@ def rules(snapshot: Snapshot | None, context: Context) -> RulesHistory:
     """Return the rules in force and their history; where there is no store yet, those that one would begin with."""
     if snapshot is not None:
         return rules_history(facts(snapshot, RulesFact))
-    try:
-        configured, _ = read_rules(context.paths)
-    except ConfigError:
-        configured = DEFAULT_RULES
-    return rules_history([RulesFact(0, is_for_all=True, values=format_values(configured))])
+    return rules_history([RulesFact(0, is_for_all=True, values=format_values(valid_rules(context.paths)))])
 
 
 def set_rule(context: Context, name: str, text: str) -> Changed:

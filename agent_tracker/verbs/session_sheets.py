@@ -12,11 +12,12 @@ from agent_tracker.errors import HistoryError
 from agent_tracker.flush import find_project
 from agent_tracker.history import pending_changes
 from agent_tracker.journal import ActivityFact, BugFact, PulseFact, RetroFact
+from agent_tracker.lapse import commits_naming
 from agent_tracker.processes import is_running
 from agent_tracker.records import COUNTED, REWRITTEN
 from agent_tracker.verbs.noting import home_of
 from agent_tracker.verbs.sessions import find_session, read_held
-from agent_tracker.views.sessions import Held, Metrics, Moment, assign, experience, metrics, moments, spans
+from agent_tracker.views.sessions import SLACK_S, Held, Metrics, Moment, assign, experience, metrics, moments, spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -104,7 +105,8 @@ def show_sheet(snapshot: Snapshot, repository: Repository, context: Context, tex
     """Return one session's sheet.
 
     Raises:
-        UsageError: There is no such session, or several may be meant.
+        RegistrationError: There is no such session.
+        UsageError: Several may be meant.
     """
     sessions = read_held(snapshot)
     found = find_session(repository, context, text, sessions)
@@ -118,13 +120,17 @@ def _joined(snapshot: Snapshot, project: str) -> set[str]:
 
 def _sheets(snapshot: Snapshot, sessions: Sequence[Held], wanted: Sequence[Held], now: int) -> list[Sheet]:
     projects = {number for each in wanted for number in snapshot.joined_projects(each.fact.project)}
-    within = (
-        commit
+    within = {
+        commit.oid: commit
         for first, last in spans(wanted, now)
         for commit in commits_within(snapshot, projects, first, last)
-        if commit.operation not in MADE_ELSEWHERE
-    )
-    assigned = assign(sessions, within, snapshot.marks, now=now)
+    }
+    # What names a session is that session's wherever it was made, and whatever its date.
+    since = min((each.first_at for each in wanted), default=0) - SLACK_S
+    for commit in commits_naming(snapshot, {each.fact.id for each in wanted}, since):
+        within.setdefault(commit.oid, commit)
+    made_here = (commit for commit in within.values() if commit.operation not in MADE_ELSEWHERE)
+    assigned = assign(sessions, made_here, snapshot.marks, now=now)
     paths = {fact.id: fact.path for fact in snapshot.projects()}
     children: dict[str, list[str]] = {}
     for each in sessions:
@@ -198,7 +204,8 @@ def summarise(snapshot: Snapshot, repository: Repository, context: Context, text
     """Return what was done in a session and what is open.
 
     Raises:
-        UsageError: There is no such session, or several may be meant.
+        RegistrationError: There is no such session.
+        UsageError: Several may be meant.
     """
     sheet = show_sheet(snapshot, repository, context, text)
     fact = sheet.held.fact
@@ -238,7 +245,7 @@ def _pending(repository: Repository, worktree: str) -> int | None:
 def _bugs(snapshot: Snapshot, oids: Iterable[bytes]) -> Iterator[Bug]:
     for oid in sorted(oids):
         for fact in journal_tables.facts_about(snapshot, BugFact, oid):
-            if journal_tables.bug_place(snapshot, fact.id):
+            if journal_tables.bug_place(snapshot, fact):
                 yield Bug(fact.id, oid, fact.note)
 
 

@@ -7,12 +7,12 @@ client tells of its session is never lost because the store is in a bad way: the
 from __future__ import annotations
 
 import os
-import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker import journal_tables
+from agent_tracker.derived import SessionState
 from agent_tracker.errors import ConfigError, RegistrationError, SpoolError, UsageError
-from agent_tracker.files import read_bytes
 from agent_tracker.flush import find_project
 from agent_tracker.hook import current_identity, environment_marks, explain
 from agent_tracker.journal import MAX_COUNT, MAX_WORD, PulseFact, SessionFact
@@ -28,7 +28,7 @@ from agent_tracker.registration import (
     named_sessions,
 )
 from agent_tracker.registry import keep_session, read_session, write_session
-from agent_tracker.spool import append
+from agent_tracker.spool import SPOOL, Segment, append, read_segment, segments
 from agent_tracker.verbs.noting import Noted, check_installed, new_id, note
 from agent_tracker.verbs.reading import agents_of, read
 from agent_tracker.views.sessions import Held, state_word
@@ -36,6 +36,7 @@ from agent_tracker.views.sessions import Held, state_word
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from agent_tracker.errors import AgentTrackerError
     from agent_tracker.flush import Context
     from agent_tracker.records import Agent
     from agent_tracker.repository import Repository
@@ -46,7 +47,6 @@ __all__ = [
     "Pulsed",
     "Started",
     "Used",
-    "calling_process",
     "find_session",
     "match",
     "pulse",
@@ -60,10 +60,8 @@ MAX_PORT = 65535
 MAX_PROCESS = (1 << 31) - 1
 MAX_CAPABILITIES = 4000
 MAX_RESPONSE_MS = 7 * 24 * 3600 * 1000
-TIMEOUT_S = 2.0
-"""How long a client waits for another flush: what it told waits in the spool."""
-SHELLS = frozenset({"sh", "ash", "bash", "busybox", "dash", "fish", "ksh", "mksh", "zsh"})
-MAX_CLIMB = 4
+TIMEOUT_S = 1.0
+"""How long a client waits for another flush, before looking or after: what it told waits in the spool."""
 
 
 class Beginning(NamedTuple):
@@ -83,11 +81,15 @@ class Beginning(NamedTuple):
 
 
 class Started(NamedTuple):
-    """A session that began, `began`, or that was there: `open` or `resumed`; and what became of writing it down."""
+    """A session that began, `began`, or that was there: `open` or `resumed`; and what became of writing it down.
+
+    `trouble` is empty, or why the hooks cannot know of it before it is flushed.
+    """
 
     fact: SessionFact
     what: str
     noted: Noted
+    trouble: str = ""
 
 
 class Used(NamedTuple):
@@ -136,7 +138,7 @@ def start(repository: Repository, context: Context, told: Beginning) -> Started:
         ConfigError: The configuration is not valid.
         SpoolError: It cannot be written down.
     """
-    check_installed(repository)
+    directory = check_installed(repository)
     _check(told)
     session_id = told.id or _client_session(context) or new_id()
 
@@ -145,7 +147,10 @@ def start(repository: Repository, context: Context, told: Beginning) -> Started:
         last_ns = max((pulse.recorded_ns for pulse in pulses), default=0)
         return _Seen(agents_of(snapshot, context), read_held(snapshot), last_ns)
 
-    seen = read(context, repository, looked).value
+    reading = read(context, repository, looked)
+    seen = reading.value
+    if reading.error and not reading.is_salvaged:
+        seen.sessions.extend(_waiting(directory, find_project(repository), seen.sessions))
     agent = _agent(repository, context, told.agent, seen.agents)
     known = next((each for each in seen.sessions if each.fact.id == session_id), None)
     whose = known.fact.agent if known else read_session(context.paths.registry, session_id) or agent.id
@@ -173,14 +178,19 @@ def start(repository: Repository, context: Context, told: Beginning) -> Started:
     at_ns = max(context.now_ns, seen.last_ns + 1, known.state.last_ns + 1 if known else 0)
     is_same = bool(known and not known.state.ended_ns and told.process == known.fact.process)
     again = PulseFact(new_id(), session_id, "beat" if is_same else "resume", 0, 0, 0, 0, 0, 0, at_ns)
-    noted = _note(repository, context, again if known else fact)
+    # First: a client may not wait for the flush.
+    trouble = _tell_hooks(context, session_id, agent.id)
+    noted = _note(repository, context, again if known else fact, _patience(reading.error))
+    return Started(fact, ("resumed" if known.state.ended_ns else "open") if known else "began", noted, trouble)
+
+
+def _tell_hooks(context: Context, session_id: str, agent: str) -> str:
+    """Write down whose a session is where the hooks look, and return why that cannot be, empty where it can."""
     try:
-        write_session(context.paths.registry, session_id, agent.id, now_ns=context.now_ns)
+        write_session(context.paths.registry, session_id, agent, now_ns=context.now_ns)
     except OSError as error:
-        raise SpoolError(
-            f"cannot write {context.paths.state_dir}: {error.strerror}", "check its permissions"
-        ) from error
-    return Started(fact, ("resumed" if known.state.ended_ns else "open") if known else "began", noted)
+        return f"cannot write {context.paths.state_dir}: {error.strerror}"
+    return ""
 
 
 def _check(told: Beginning) -> None:
@@ -259,25 +269,6 @@ def _parent(text: str, session_id: str, context: Context, sessions: list[Held]) 
     return found.fact.id
 
 
-def calling_process(process: int) -> int:
-    """Return the process that lives as long as what called: the given parent, or its own where that is `sh -c`.
-
-    A client runs each command in a shell of its own, which is gone before the session is.
-    """
-    for _ in range(MAX_CLIMB):
-        argv = read_bytes(f"/proc/{process:d}/cmdline", 4096).split(b"\0") if sys.platform == "linux" else [b""]
-        name = os.path.basename(argv[0].decode("utf-8", "replace")).removeprefix("-")
-        options = [word for word in argv[1:4] if word[:1] == b"-" and word[:2] != b"--"]
-        if name not in SHELLS or not any(b"c" in word for word in options):
-            break
-        status = read_bytes(f"/proc/{process:d}/stat", 4096).rpartition(b")")[2].split()
-        parent = int(status[1]) if len(status) > 1 and status[1].isdigit() else 0
-        if parent <= 1:
-            break
-        process = parent
-    return process
-
-
 # -- signs of life -----------------------------------------------------------------------------------------------------
 
 
@@ -296,7 +287,8 @@ def pulse(repository: Repository, context: Context, text: str, what: str, used: 
 
     Raises:
         GitError: Nothing is recorded here.
-        UsageError: There is no such session, several may be meant, or a number is out of range.
+        RegistrationError: There is no such session.
+        UsageError: Several may be meant, or a number is out of range.
         SpoolError: It cannot be written down.
     """
     directory = check_installed(repository)
@@ -306,14 +298,15 @@ def pulse(repository: Repository, context: Context, text: str, what: str, used: 
         append(directory, fact_line(_pulse(session_id, what, used, context.now_ns)))
         keep_session(context.paths.registry, session_id, now_ns=context.now_ns)
         return Pulsed(session_id, was_over=False, noted=None, trouble="")
-    found, last_ns, trouble = _look(repository, context, text or session_id)
+    found, last_ns, error = _look(repository, context, text or session_id, is_known=bool(session_id))
+    trouble = error.message if error else ""
     session_id = found.fact.id if found else session_id or text or context.env.get(SESSION_VARIABLE, "")
     was_over = bool(found and found.state.ended_ns and found.state.end == "end")
     keep_session(context.paths.registry, session_id, now_ns=context.now_ns)
     if was_over and used == Used():
         return Pulsed(session_id, was_over, None, trouble)
     at_ns = max(context.now_ns, last_ns + 1)
-    noted = _note(repository, context, _pulse(session_id, "beat" if was_over else what, used, at_ns))
+    noted = _note(repository, context, _pulse(session_id, "beat" if was_over else what, used, at_ns), _patience(error))
     return Pulsed(session_id, was_over, noted, noted.trouble)
 
 
@@ -347,11 +340,16 @@ def _named(context: Context) -> list[str]:
     return list(dict.fromkeys(filter(None, (env.get(SESSION_VARIABLE, ""), *ids))))
 
 
-def _look(repository: Repository, context: Context, text: str) -> tuple[Held | None, int, str]:
-    """Return the session that is meant, the time of its last pulse, and why the store cannot be read, if it cannot.
+def _look(
+    repository: Repository, context: Context, text: str, *, is_known: bool
+) -> tuple[Held | None, int, AgentTrackerError | None]:
+    """Return the session that is meant, the time of its last pulse, and why the store lacks something, if it does.
+
+    `is_known`: by its file. It is believed, even where the store does not know of it yet.
 
     Raises:
-        UsageError: There is no such session, or several may be meant.
+        RegistrationError: There is no such session.
+        UsageError: Several may be meant.
     """
 
     def looked(snapshot: Snapshot | None) -> tuple[list[Held], dict[str, int]]:
@@ -368,22 +366,46 @@ def _look(repository: Repository, context: Context, text: str) -> tuple[Held | N
     except ConfigError as error:
         if not (text or context.env.get(SESSION_VARIABLE)):
             raise
-        return None, 0, error.message
+        return None, 0, error
     sessions, lasts = reading.value
-    trouble = reading.error.message if reading.error else ""
+    if reading.error and not reading.is_salvaged:
+        sessions += _waiting(check_installed(repository), find_project(repository), sessions)
     try:
         found = find_session(repository, context, text, sessions)
-    except UsageError:
+    except RegistrationError:
         # Nobody can tell whether it is known, and what a client says of its session must not be lost.
-        if reading.is_salvaged and (text or context.env.get(SESSION_VARIABLE)):
-            return None, 0, trouble
+        if is_known or (reading.is_salvaged and (text or context.env.get(SESSION_VARIABLE))):
+            return None, 0, reading.error
         raise
-    return found, max(lasts.get(found.fact.id, 0), found.state.last_ns), trouble
+    return found, max(lasts.get(found.fact.id, 0), found.state.last_ns), reading.error
 
 
-def _note(repository: Repository, context: Context, fact: SessionFact | PulseFact) -> Noted:
+def _waiting(directory: str, project: str, known: list[Held]) -> list[Held]:
+    """Return the sessions that began by a repository's spool, and that a flush has not brought into the store yet."""
+    files = segments(directory)
+    path = os.path.join(directory, SPOOL)
+    if os.path.isfile(path) and not os.path.islink(path):
+        files.append(Segment(path, SPOOL, 0, 0))
+    ids = {each.fact.id for each in known}
+    found: dict[str, Held] = {}
+    for file in files:
+        with suppress(SpoolError):
+            begun, _ = read_segment(file, (SessionFact,))
+            for fact in begun:
+                if isinstance(fact, SessionFact) and fact.id not in ids:
+                    state = SessionState(fact.recorded_ns, 0, "", False, 0, 0, 0, 0, 0, 0)  # noqa: FBT003 -- a field
+                    found.setdefault(fact.id, Held(fact._replace(project=project), state))
+    return list(found.values())
+
+
+def _patience(error: AgentTrackerError | None) -> float:
+    """Return how long to wait for another flush (seconds): whoever has waited for it in vain waits no more."""
+    return 0.0 if isinstance(error, SpoolError) else TIMEOUT_S
+
+
+def _note(repository: Repository, context: Context, fact: SessionFact | PulseFact, timeout_s: float) -> Noted:
     try:
-        return note(repository, context._replace(timeout_s=min(context.timeout_s, TIMEOUT_S)), fact)
+        return note(repository, context._replace(timeout_s=min(context.timeout_s, timeout_s)), fact)
     except ConfigError as error:
         # It was appended before that.
         return Noted(None, error.message)
@@ -433,13 +455,14 @@ def find_session(repository: Repository, context: Context, text: str, sessions: 
         sessions: All that are known.
 
     Raises:
-        UsageError: There is no such session, or several may be meant.
+        RegistrationError: There is no such session.
+        UsageError: Several may be meant.
     """
     explicit = text or context.env.get(SESSION_VARIABLE, "")
     if explicit:
         found = match(explicit, sessions)
         if found is None:
-            raise UsageError(f"unknown session {explicit[:MAX_ID]!r}", "agent-tracker session list --all")
+            raise RegistrationError(f"unknown session {explicit[:MAX_ID]!r}", "agent-tracker session list --all")
         return found
     by_id = {each.fact.id: each for each in sessions}
     named = next((by_id[name] for name in _named(context) if name in by_id), None)
@@ -452,5 +475,5 @@ def find_session(repository: Repository, context: Context, text: str, sessions: 
         ids = ", ".join(f"{each.fact.id} ({each.fact.agent}, {state_word(each.state)})" for each in here[:5])
         raise UsageError("several sessions are open in this worktree", f"name one: {ids}")
     if not here:
-        raise UsageError("no session is open in this worktree", "agent-tracker session start, or name one")
+        raise RegistrationError("no session is open in this worktree", "agent-tracker session start, or name one")
     return here[0]

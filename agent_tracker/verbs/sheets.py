@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from agent_tracker import journal_tables
-from agent_tracker.config import read_rules
+from agent_tracker.config import valid_rules
 from agent_tracker.errors import UsageError
 from agent_tracker.registration import Roster, check_registration
 from agent_tracker.verbs.reading import agents_of
@@ -107,9 +107,4 @@ def seen_since(text: str, now: int) -> int:
 
 
 def _rules(snapshot: Snapshot | None, context: Context) -> Mapping[str, int]:
-    if snapshot:
-        return snapshot.timeline().current
-    try:
-        return read_rules(context.paths)[0]
-    except ConfigError:
-        return DEFAULT_RULES
+    return snapshot.timeline().current if snapshot else valid_rules(context.paths)

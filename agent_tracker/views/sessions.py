@@ -158,7 +158,7 @@ def moments(each: Held, pulses: Iterable[PulseFact], commits: Sequence[Commit]) 
         slowest_ms = max(slowest_ms, pulse.slowest_ms)
         if pulse.what in {"idle", "end"}:
             at = pulse.recorded_ns // NS
-            made = sum(1 for commit in commits if commit.committed_at <= at)
+            made = sum(1 for commit in commits if min(commit.committed_at, commit.recorded_at) <= at)
             used = (tools, commands, failures, made, max(0, at - each.first_at))
             found.append(Moment(pulse.recorded_ns, pulse.what, Metrics(*used, responses, response_ms, slowest_ms)))
     return found

@@ -9,15 +9,17 @@ case ${OPENCODE-}:${CRUSH-} in
 *:1) at_clients="$at_clients crush" ;;
 esac
 at_session=
-case ${AGENT_TRACKER_AGENT:+x}:${AGENT_TRACKER_SESSION-} in
-x* | :) ;;
-:.* | :*[!ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-]*) at_session=/ ;;
-*)
-	at_x=${AT_REGISTRY%/*}/sessions/$AGENT_TRACKER_SESSION
-	[ -f "$at_x" ] && { read -r at_session && read -r at_x; } <"$at_x" && [ "$at_x" = "$AGENT_TRACKER_SESSION" ] ||
-		at_session=
-	;;
-esac
+for at_id in "${AGENT_TRACKER_SESSION-}" "${CLAUDECODE:+${CLAUDE_CODE_SESSION_ID-}}" "${at_codex:+${CODEX_SESSION_ID-}}" \
+	"${CODEX_THREAD_ID-}" "${COPILOT_CLI:+${COPILOT_AGENT_SESSION_ID-}}" "${AMP_CURRENT_THREAD_ID-}"; do
+	case ${AGENT_TRACKER_AGENT:+x}${at_session:+x}:$at_id in
+	x* | :) ;;
+	:.* | :*[!ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-]*) at_session=/ ;;
+	*)
+		at_x=${AT_REGISTRY%/*}/sessions/$at_id
+		[ -f "$at_x" ] && { read -r at_session && read -r at_x; } <"$at_x" && [ "$at_x" = "$at_id" ] || at_session=
+		;;
+	esac
+done
 case ${AGENT_TRACKER_AGENT:+x}${at_session:+s}$at_clients${AI_AGENT:+:} in
 s*) [ ! -f "$AT_REGISTRY/ids/$at_session" ] || at_as=$at_session ;;
 x*)
