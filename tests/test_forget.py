@@ -157,7 +157,7 @@ def test_lists_say_forgotten(repo: GitRepo, coder: str) -> None:
         (entry,) = repo.json(group, "list")[kind]
         repo.ok("forget", entry["id"], "--yes")
         (entry,) = repo.json(group, "list")[kind]
-        assert (entry["forgotten"], entry["task_description"]) == (True, "")
+        assert (entry["forgotten"], entry["task_description"]) == (True, None)
         assert "(forgotten)" in repo.ok(group, "list")
         assert "(forgotten)" in repo.ok(group, "show", entry["id"])
     assert repo.json("agents", "show", coder)["agent"]["communication_score"] == 62

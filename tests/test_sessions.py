@@ -447,6 +447,7 @@ def test_a_commit_that_names_no_session(work: GitRepo) -> None:
     """It is its agent's only open session's; of two nobody can tell which."""
     agent = work.register("coder")
     begin(work, "--agent", "coder", "--id", "first")
+    time.sleep(1.1)  # what is made in the second in which it begins may have been before it
     work.commit("alone", env={"AGENT_TRACKER_AGENT": agent})
     assert subjects(work, "first") == ["alone"]
     time.sleep(1.1)  # what is made in the second in which the other one begins may be either's

@@ -124,19 +124,27 @@ def assign(
 
 def _alone(sessions: Iterable[Held], now: int) -> dict[tuple[str, str], tuple[list[int], list[str]]]:
     """Return, by agent and project, from when on (Unix seconds) which session was the only one open, empty for none."""
-    changes: dict[tuple[str, str], list[tuple[int, str]]] = {}
+    changes: dict[tuple[str, str], list[tuple[int, str, bool]]] = {}
     for each in sessions:
-        of_agent = changes.setdefault((each.fact.agent, each.fact.project), [])
-        of_agent += ((each.first_at, each.fact.id), (each.last_at(now) + 1, each.fact.id))
+        # A commit's time is in whole seconds: one of the second in which a session began may have been before it.
+        surely_at = -(-each.fact.recorded_ns // NS)
+        ended_at = max(surely_at, each.last_at(now) + 1)
+        changes.setdefault((each.fact.agent, each.fact.project), []).extend(
+            ((each.first_at, each.fact.id, False), (surely_at, each.fact.id, True), (ended_at, each.fact.id, False))
+        )
     found = {}
     for place, of_agent in changes.items():
         starts: list[int] = []
         only: list[str] = []
-        are_open: set[str] = set()
-        for at, session in sorted(of_agent):
-            are_open ^= {session}
+        maybe_open: set[str] = set()
+        surely_open: set[str] = set()
+        for at, session, is_sure in sorted(of_agent):
+            if is_sure:
+                surely_open.add(session)
+            else:
+                maybe_open ^= {session}
             starts.append(at)
-            only.append(next(iter(are_open)) if len(are_open) == 1 else "")
+            only.append(next(iter(maybe_open)) if len(maybe_open) == 1 and maybe_open <= surely_open else "")
         found[place] = (starts, only)
     return found
 
