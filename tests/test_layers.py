@@ -105,6 +105,7 @@ TIERS: tuple[frozenset[str], ...] = (
         }
     ),
     frozenset({"cli.base", "cli.keys"}),
+    frozenset({"cli.listing"}),
     frozenset(
         {
             "cli.agents",

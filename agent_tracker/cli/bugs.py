@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent_tracker.cli.base import Json, NoFlush, announce_all, context_here, repository_here, repository_if_any, told
-from agent_tracker.cli.grading import TERMINAL_ROWS, Note, note_of
+from agent_tracker.cli.base import Json, NoFlush, announce_all, context_here, repository_here, repository_if_any
+from agent_tracker.cli.grading import Note, note_of
+from agent_tracker.cli.listing import list_entries
 from agent_tracker.errors import GitError, UsageError
-from agent_tracker.flush import find_project, known_agents
+from agent_tracker.flush import known_agents
 from agent_tracker.flush_command import complain
 from agent_tracker.registration import Roster
-from agent_tracker.verbs.reading import read
 
 if TYPE_CHECKING:
+    from agent_tracker.flush import Context
     from agent_tracker.repository import Repository
     from agent_tracker.tables import Snapshot
     from agent_tracker.verbs.bugs import BugEntry, Reported
@@ -139,20 +140,13 @@ def bugs(
     from agent_tracker.rendering import text as render  # noqa: PLC0415
     from agent_tracker.verbs import bugs as verb  # noqa: PLC0415
 
-    context = context_here()
-    repository = repository_if_any() if everywhere else repository_here()
-    shown = limit or (TERMINAL_ROWS if not as_json and sys.stdout.isatty() else None)
-
-    def listed(snapshot: Snapshot | None) -> list[BugEntry]:
-        project = find_project(repository) if repository and not everywhere else None
+    def listed(snapshot: Snapshot | None, context: Context, project: str | None, shown: int | None) -> list[BugEntry]:
         return verb.bugs(snapshot, context, project=project, agent=agent, limit=shown)
 
-    reading = read(context, repository, listed, is_fresh=not no_flush)
-    entries = told(reading, is_something=bool(reading.value))
+    entries, more = list_entries(listed, everywhere=everywhere, limit=limit, as_json=as_json, no_flush=no_flush)
     if as_json:
         render.show_json("bugs", render_bugs.bugs_json(entries))
     elif entries:
-        more = [f"The newest {shown}; for more: -n NUMBER"] if len(entries) == shown and not limit else []
         render_bugs.show_bugs(entries)
         render.show(*more)
     else:

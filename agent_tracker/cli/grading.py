@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent_tracker.cli.base import Json, NoFlush, context_here, repository_here, repository_if_any, told
+from agent_tracker.cli.base import Json, NoFlush, context_here, repository_here
+from agent_tracker.cli.listing import list_entries
 from agent_tracker.errors import UsageError
-from agent_tracker.flush import find_project
 from agent_tracker.journal import MAX_NOTE
-from agent_tracker.verbs.reading import read
 
 if TYPE_CHECKING:
+    from agent_tracker.flush import Context
     from agent_tracker.tables import Snapshot
     from agent_tracker.views.grades import GradeEntry
 
@@ -26,9 +26,6 @@ NUMBERS_ARE_WORDS = {"ignore_unknown_options": True}
 """Typer's setting for a command whose `-1` is a grade and no option."""
 
 EXAMPLE = "agent-tracker grade HEAD good"
-TERMINAL_ROWS = 50
-"""How many `grades` shows on a terminal unless it is told: a pipe gets all."""
-
 Note = Annotated[str, typer.Option("--note", help=f"A word on why, at most {MAX_NOTE:,} characters; - reads it.")]
 
 
@@ -89,20 +86,13 @@ def grades(
     from agent_tracker.rendering import text as render  # noqa: PLC0415
     from agent_tracker.verbs import grading  # noqa: PLC0415
 
-    context = context_here()
-    repository = repository_if_any() if everywhere else repository_here()
-    shown = limit or (TERMINAL_ROWS if not as_json and sys.stdout.isatty() else None)
-
-    def listed(snapshot: Snapshot | None) -> list[GradeEntry]:
-        project = find_project(repository) if repository and not everywhere else None
+    def listed(snapshot: Snapshot | None, context: Context, project: str | None, shown: int | None) -> list[GradeEntry]:
         return grading.grades(snapshot, context, project=project, agent=agent, limit=shown)
 
-    reading = read(context, repository, listed, is_fresh=not no_flush)
-    entries = told(reading, is_something=bool(reading.value))
+    entries, more = list_entries(listed, everywhere=everywhere, limit=limit, as_json=as_json, no_flush=no_flush)
     if as_json:
         render.show_json("grades", render_grading.grades_json(entries))
     elif entries:
-        more = [f"The newest {shown}; for more: -n NUMBER"] if len(entries) == shown and not limit else []
         render_grading.show_grades(entries)
         render.show(*more)
     else:
