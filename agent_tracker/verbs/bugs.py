@@ -19,6 +19,7 @@ from agent_tracker.paths import RepositoryPaths
 from agent_tracker.records import main_agent
 from agent_tracker.registration import Roster
 from agent_tracker.verbs.grading import check_person
+from agent_tracker.verbs.judged import buggy_commits
 from agent_tracker.verbs.noting import check_installed, find_work, home_of, new_id, note
 from agent_tracker.verbs.reading import agents_of
 from agent_tracker.verbs.writing import check_text
@@ -256,13 +257,7 @@ def _count_in(context: Context, home: bytes) -> int:
     with store.snapshot() as snapshot:
         if snapshot is None or not home:
             return 0
-        in_force = journal_tables.placed_bugs(snapshot)
-        found = (
-            fact
-            for fact in journal_tables.facts(snapshot, BugFact)
-            if fact.oid and journal_tables.bug_key(fact) in in_force
-        )
-        return sum(1 for fact in found if home_of(snapshot, fact.oid) == home)
+        return buggy_commits(snapshot).count(home)
 
 
 # -- withdrawing

@@ -17,7 +17,21 @@ if TYPE_CHECKING:
 
     from agent_tracker.tables import Snapshot
 
-__all__ = ["read_judgements"]
+__all__ = ["buggy_commits", "read_judgements"]
+
+
+def buggy_commits(snapshot: Snapshot) -> list[bytes]:
+    """Return the commit in which the work lives now, once for each bug in force that was reported in a commit.
+
+    Raises:
+        StoreError: A record is damaged.
+    """
+    placed = journal_tables.placed_bugs(snapshot)
+    return [
+        home_of(snapshot, fact.oid)
+        for fact in (journal_tables.facts(snapshot, BugFact) if placed else ())
+        if fact.oid and journal_tables.bug_key(fact) in placed
+    ]
 
 
 def read_judgements(snapshot: Snapshot) -> Mapping[bytes, Judgement]:
@@ -26,10 +40,4 @@ def read_judgements(snapshot: Snapshot) -> Mapping[bytes, Judgement]:
     Raises:
         StoreError: A record is damaged.
     """
-    placed = journal_tables.placed_bugs(snapshot)
-    bugs = [
-        home_of(snapshot, fact.oid)
-        for fact in journal_tables.facts(snapshot, BugFact)
-        if fact.oid and journal_tables.bug_key(fact) in placed
-    ]
-    return judgements(journal_tables.graded_commits(snapshot), bugs, snapshot.timeline())
+    return judgements(journal_tables.graded_commits(snapshot), buggy_commits(snapshot), snapshot.timeline())

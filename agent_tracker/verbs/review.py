@@ -6,6 +6,7 @@ Owns finding them, and asking git about the one that is shown, for a bounded tim
 from __future__ import annotations
 
 import time
+from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,11 +14,11 @@ from agent_tracker import journal_tables, packing
 from agent_tracker.errors import GitError, UsageError
 from agent_tracker.flush import Context, find_project
 from agent_tracker.git import read_commits, resolve_commit, run
-from agent_tracker.journal import BugFact, GradeFact
+from agent_tracker.journal import GradeFact
 from agent_tracker.journal_codec import subject_of
 from agent_tracker.records import RewriteFact, main_agent
 from agent_tracker.registration import Roster
-from agent_tracker.verbs.noting import home_of
+from agent_tracker.verbs.judged import buggy_commits
 from agent_tracker.verbs.reading import agents_of
 from agent_tracker.views.review import reverts_of, ungraded
 
@@ -148,20 +149,9 @@ def review(  # noqa: PLR0913 -- one argument an option
     numbers = snapshot.joined_projects(project)
     found = ungraded(snapshot, is_graded, projects=numbers, since=since, agent=wanted, limit=limit)
     models = {each.id: each.model for each in agents}
-    bugs = _bug_counts(snapshot)
+    bugs = Counter(buggy_commits(snapshot))
     commits = [_pending(snapshot, commit, models, bugs, reverts_of(commit, found.reverts)) for commit in found.commits]
     return Review(tuple(commits), found.is_cut)
-
-
-def _bug_counts(snapshot: Snapshot) -> dict[bytes, int]:
-    """Return how many bugs are reported in the work of each commit."""
-    in_force = journal_tables.placed_bugs(snapshot)
-    counts: dict[bytes, int] = {}
-    for fact in journal_tables.facts(snapshot, BugFact) if in_force else ():
-        if fact.oid and journal_tables.bug_key(fact) in in_force:
-            home = home_of(snapshot, fact.oid)
-            counts[home] = counts.get(home, 0) + 1
-    return counts
 
 
 def _pending(
