@@ -50,6 +50,8 @@ EXPORTS = ("false", "true", "status", "journal")
 DEFAULT_SIZE_BYTES = 512 * 1024 * 1024
 MIN_SIZE_BYTES = 1_000_000
 MAX_SIZE_BYTES = 2 * 1024 * 1024 * 1024
+DEFAULT_INTERVAL_S, MIN_INTERVAL_S, MAX_INTERVAL_S = 3600, 60, 30 * 24 * 3600
+DEFAULT_BACKUPS, MIN_BACKUPS, MAX_BACKUPS = 24, 2, 1000
 
 
 class Setting(NamedTuple):
@@ -85,12 +87,33 @@ def _check_path(value: object) -> str:
 
 
 def _check_size(value: object) -> int:
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        value = int(value[:20])
-    if isinstance(value, bool) or not isinstance(value, int) or not MIN_SIZE_BYTES <= value <= MAX_SIZE_BYTES:
+    number = _whole(value)
+    if number is None or not MIN_SIZE_BYTES <= number <= MAX_SIZE_BYTES:
         limits = f"{MIN_SIZE_BYTES} (1 MB) to {MAX_SIZE_BYTES} (2 GB)"
         raise ValueError(f"must be a number of bytes from {limits}, not {str(value)[:40]}")
-    return value
+    return number
+
+
+def _check_interval(value: object) -> int:
+    number = _whole(value)
+    if number is None or (number and not MIN_INTERVAL_S <= number <= MAX_INTERVAL_S):
+        limits = f"{MIN_INTERVAL_S} to {MAX_INTERVAL_S} seconds, or 0 for none"
+        raise ValueError(f"must be {limits}, not {str(value)[:40]}")
+    return number
+
+
+def _check_backups(value: object) -> int:
+    number = _whole(value)
+    if number is None or not MIN_BACKUPS <= number <= MAX_BACKUPS:
+        raise ValueError(f"must be a number from {MIN_BACKUPS} to {MAX_BACKUPS}, not {str(value)[:40]}")
+    return number
+
+
+def _whole(value: object) -> int | None:
+    """Return a whole number that is not negative, also one written in digits; None for anything else."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value[:20])
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _one_of(allowed: tuple[str, ...]) -> Callable[[object], str]:
@@ -127,6 +150,22 @@ SETTINGS = (
         _check_size,
         is_repository_level=False,
         meaning="how large it may grow, in bytes",
+    ),
+    Setting(
+        "backupInterval",
+        "AGENT_TRACKER_BACKUP_INTERVAL",
+        DEFAULT_INTERVAL_S,
+        _check_interval,
+        is_repository_level=False,
+        meaning="how many seconds lie between two backups at least; 0 for none that are made by themselves",
+    ),
+    Setting(
+        "maxBackups",
+        "AGENT_TRACKER_MAX_BACKUPS",
+        DEFAULT_BACKUPS,
+        _check_backups,
+        is_repository_level=False,
+        meaning="how many backups are kept: the newest, then one a day, then one a week",
     ),
     Setting(
         "policy",

@@ -6,14 +6,22 @@ Owns the wording's shape (one line and one hint); never prints and never decides
 __all__ = [
     "AgentTrackerError",
     "ConfigError",
+    "DamageError",
+    "DiskFullError",
+    "ForeignFileError",
+    "ForeignOwnerError",
     "GitError",
     "HistoryError",
+    "NetworkFileSystemError",
+    "ReadOnlyError",
     "RecordError",
     "RegistrationError",
     "SchemaError",
     "SpoolError",
+    "StoreBusyError",
     "StoreError",
     "StoreFullError",
+    "UncheckedError",
     "UsageError",
 ]
 
@@ -68,5 +76,37 @@ class StoreFullError(StoreError):
     """The database reached its configured size."""
 
 
+class StoreBusyError(StoreError):
+    """Another process writes the database, or checks it, for longer than is waited."""
+
+
+class UncheckedError(StoreBusyError):
+    """The database has to be checked, and that takes longer than is waited, or cannot be done."""
+
+
+class DiskFullError(StoreError):
+    """There is no room on the disk, or the user's share of it is used up."""
+
+
+class ReadOnlyError(StoreError):
+    """The file, its directory or the file system takes no writing."""
+
+
+class ForeignOwnerError(StoreError):
+    """The database belongs to another user."""
+
+
+class NetworkFileSystemError(StoreError):
+    """The database lies where LMDB's locks and its map cannot be relied on."""
+
+
+class DamageError(StoreError):
+    """The database was checked, and is damaged."""
+
+
+class ForeignFileError(StoreError):
+    """What lies at the database's path is not a database of ours, or is one of a newer format of LMDB."""
+
+
 class SchemaError(StoreError):
-    """The database is of another format or a newer version."""
+    """The database is of a version that this program does not know."""

@@ -8,19 +8,21 @@ Invariant: every fully appended record is in the spool or a segment until a dura
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker import journal_tables, settled
 from agent_tracker.abandon import Losses, find_losses
 from agent_tracker.apply import Applied, apply
-from agent_tracker.config import read_rules, read_settings, rules_trouble
-from agent_tracker.errors import ConfigError, SpoolError, StoreError
+from agent_tracker.config import read_rules, rules_trouble
+from agent_tracker.context import Context, FlushReport, open_store
+from agent_tracker.durability.manifests import coverage
+from agent_tracker.durability.spawning import start, start_if_due
+from agent_tracker.errors import ConfigError, DamageError, SpoolError, StoreError, UncheckedError
 from agent_tracker.export.writing import write_exports
 from agent_tracker.files import read_text, replace_file
 from agent_tracker.gather import Arrived, Past, Sighted, gather
-from agent_tracker.git import find_root
 from agent_tracker.journal import (
     ActivityFact,
     BugFact,
@@ -44,7 +46,8 @@ from agent_tracker.observe import (
     read_reflogs,
     remember_branches,
 )
-from agent_tracker.paths import RepositoryPaths, UserPaths
+from agent_tracker.paths import RepositoryPaths
+from agent_tracker.projects import find_project, read_project
 from agent_tracker.records import (
     COUNTED,
     AgentFact,
@@ -63,14 +66,14 @@ from agent_tracker.registry import is_current, read_agents, write_agents
 from agent_tracker.repository import Repository, worktrees
 from agent_tracker.rules import Timeline, format_values
 from agent_tracker.spool import Segment, append, ensure_directory, mark_applied, read_segment, seal, segments, set_aside
-from agent_tracker.store import Location, Store, locate
 from agent_tracker.tracing import Known
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from agent_tracker.records import Agent, Commit
-    from agent_tracker.tables import Snapshot
+    from agent_tracker.store import Store
+    from agent_tracker.tables import Snapshot, Writer
 
 __all__ = [
     "Context",
@@ -84,8 +87,10 @@ __all__ = [
     "tell_hooks",
 ]
 
-ROOT_TIMEOUT_S = 3.0
 KEEP_SEGMENTS_S = 7 * 24 * 3600
+MIN_COPIES = 2
+"""How many backups must hold a segment before it goes."""
+
 NOTHING = Applied(0, 0, 0, 0, (), ())
 USER_KINDS = (AgentFact, StateFact, BugFact, WithdrawalFact, ForgetFact)
 REPOSITORY_KINDS = (
@@ -105,39 +110,6 @@ REPOSITORY_KINDS = (
 PLACED = (BugFact, RetroFact, ActivityFact, SessionFact)
 """The facts that say in which project they were noted: that of the spool they lay in."""
 MAX_OTHERS = 2000
-
-
-class Context(NamedTuple):
-    """What every verb is given: the user's paths, the environment, the time, how long to wait for others.
-
-    `told`: where each flush leaves its report for whoever has to say what became of agents in it; copies share it.
-    """
-
-    paths: UserPaths
-    env: Mapping[str, str]
-    now_ns: int
-    timeout_s: float = 10.0
-    told: list[FlushReport] | None = None
-
-    @property
-    def now(self) -> int:
-        """Unix seconds."""
-        return self.now_ns // 10**9
-
-
-class FlushReport(NamedTuple):
-    """What a flush did: what was new, lines that were set aside and where, the database, and the file it avoids.
-
-    `warnings` say what could not be exported, and what is wrong with the rules, one line each.
-    """
-
-    applied: Applied
-    segments: int
-    rejected: int
-    rejected_files: tuple[str, ...]
-    database: str
-    avoided: str
-    warnings: tuple[str, ...] = ()
 
 
 class _Spool(NamedTuple):
@@ -171,18 +143,6 @@ class _Plan(NamedTuple):
     due: int
 
 
-def open_store(context: Context) -> tuple[Store, Location]:
-    """Return the store that the configuration names, and where it is.
-
-    Raises:
-        ConfigError: The configuration is not valid.
-        StoreError: What lies at the path can be no database.
-    """
-    values = read_settings(context.paths, context.env)
-    location = locate(str(values["databasePath"].value))
-    return Store(location.path, int(values["maxDatabaseSize"].value)), location
-
-
 def flush(repository: Repository | None, context: Context) -> FlushReport:
     """Bring everything that the user's spool and a repository's spool and reflogs say into the store.
 
@@ -197,6 +157,18 @@ def flush(repository: Repository | None, context: Context) -> FlushReport:
         GitError: Git cannot be run.
     """
     store, location = open_store(context)
+    try:
+        report = _flush(repository, context, store, location.avoided)
+    except (DamageError, UncheckedError):
+        start(context, store.backups_dir)
+        raise
+    start_if_due(context, store.backups_dir)
+    if context.told is not None:
+        context.told.append(report)
+    return report
+
+
+def _flush(repository: Repository | None, context: Context, store: Store, avoided: str) -> FlushReport:
     spools = [_Spool(context.paths.spool_dir, USER_KINDS, "")]
     ensure_directory(context.paths.spool_dir)
     if repository and os.path.isdir(directory := RepositoryPaths(repository.common_dir).spool_dir):
@@ -229,10 +201,7 @@ def flush(repository: Repository | None, context: Context) -> FlushReport:
         warnings += make_up(store, repository, move, context.paths, timeout_s=context.timeout_s)
     files = tuple(pending.rejected_file for pending in plan.pending if pending.rejected)
     rejected = sum(pending.rejected for pending in plan.pending)
-    report = FlushReport(applied, len(plan.pending), rejected, files, store.path, location.avoided, warnings)
-    if context.told is not None:
-        context.told.append(report)
-    return report
+    return FlushReport(applied, len(plan.pending), rejected, files, store.path, avoided, warnings)
 
 
 def known_agents(context: Context) -> list[Agent]:
@@ -397,56 +366,13 @@ def _known(commit: Commit) -> Known:
     return Known(commit.oid, state, commit.committed_at)
 
 
-def find_project(repository: Repository) -> str:
-    """Return the project's UUID as it stands in the repository, empty where nothing is recorded yet."""
-    words = read_text(RepositoryPaths(repository.common_dir).project).split()
-    return words[0] if words else ""
-
-
-def read_project(repository: Repository, *, timeout_s: float = ROOT_TIMEOUT_S) -> tuple[str, bytes]:
-    """Return the project's UUID and root commit as they stand in the repository, making or finding what is missing.
-
-    Args:
-        repository: Any of its worktrees.
-        timeout_s: How long finding the root commit may take, which is done once; the root is empty otherwise.
-
-    Raises:
-        SpoolError: The file cannot be written.
-    """
-    path = RepositoryPaths(repository.common_dir).project
-    words = read_text(path).split()
-    project = words[0] if words else ""
-    if len(project) != 36 or not project.replace("-", "").isalnum():  # noqa: PLR2004 -- a UUID's length
-        import uuid  # noqa: PLC0415 -- made once in a repository's life
-
-        project = str(uuid.uuid4())
-        words = [project]
-        try:
-            replace_file(path, project + "\n")
-        except OSError as error:
-            raise SpoolError(f"cannot write {path}: {error.strerror}", "check the directory's permissions") from error
-    if len(words) == 1:
-        words = _remember_root(path, project, find_root(repository.git_dir, repository.common_dir, timeout_s=timeout_s))
-    try:
-        return project, bytes.fromhex(words[1]) if len(words) > 1 else b""
-    except ValueError:
-        return project, b""
-
-
-def _remember_root(path: str, project: str, root: str) -> list[str]:
-    """Write the root commit beside the project's UUID, once there is one: clones of one project have it in common."""
-    if not root:
-        return [project]
-    with suppress(OSError):
-        replace_file(path, f"{project} {root}\n")
-    return [project, root]
-
-
 def _apply(store: Store, plan: _Plan, context: Context) -> Applied:
     facts: list[Fact] = [*plan.missing, *plan.facts]
     if plan.project:
         facts.append(plan.project)
-    with store.writer(timeout_s=context.timeout_s) as writer:
+    old = _old(store, plan.done, context)
+
+    def work(writer: Writer) -> Applied:
         applied = apply(writer, facts, now=context.now)
         for pending in plan.pending:
             writer.put_applied_size(pending.segment.name, pending.segment.size)
@@ -454,9 +380,12 @@ def _apply(store: Store, plan: _Plan, context: Context) -> Applied:
             writer.put_reflog_position(worktree, position)
         for oid, at in plan.since.items():
             writer.put_lost_since(oid, at)
-        for segment in _old(plan.done, context):
+        for segment in old:
             writer.forget_segment(segment.name)
-    for segment in _old(plan.done, context):
+        return applied
+
+    applied = store.write(work, timeout_s=context.timeout_s)
+    for segment in old:
         _delete(segment)
     return applied
 
@@ -470,9 +399,11 @@ def _keep_squashes(repository: Repository, plan: _Plan) -> None:
                     append(RepositoryPaths(repository.common_dir).spool_dir, squash_line(said))
 
 
-def _old(done: list[Segment], context: Context) -> list[Segment]:
-    """Return the segments that were applied as they are, and sealed so long ago that every late writer has ended."""
-    return [segment for segment in done if context.now_ns - segment.sealed_ns > KEEP_SEGMENTS_S * 10**9]
+def _old(store: Store, done: list[Segment], context: Context) -> list[Segment]:
+    """Return the segments that may go: applied as they are, all late writers have ended, and two backups hold them."""
+    old = [segment for segment in done if context.now_ns - segment.sealed_ns > KEEP_SEGMENTS_S * 10**9]
+    covered = coverage(store.backups_dir) if old else {}
+    return [segment for segment in old if covered.get((segment.name, segment.size), 0) >= MIN_COPIES]
 
 
 def _delete(segment: Segment) -> None:

@@ -11,7 +11,7 @@ import sys
 import time
 
 from agent_tracker import __version__
-from agent_tracker.errors import AgentTrackerError, GitError
+from agent_tracker.errors import AgentTrackerError, DamageError, GitError
 from agent_tracker.escaping import escape, shown_path
 from agent_tracker.paths import RepositoryPaths, user_paths
 from agent_tracker.repository import find_repository, known_repository
@@ -93,7 +93,12 @@ def run_here(*, as_json: bool, is_quiet: bool) -> int:
 
     if not os.path.isdir(RepositoryPaths(repository.common_dir).spool_dir):
         raise GitError(f"nothing is recorded in {repository.main_path}", "agent-tracker install-hooks")
-    report = flush(repository, Context(paths, os.environ, time.time_ns()))
+    context = Context(paths, os.environ, time.time_ns())
+    try:
+        report = flush(repository, context)
+    except DamageError:
+        _recover(context)
+        report = flush(repository, _again(context))
     _print([(repository.main_path, report)], as_json=as_json, is_quiet=is_quiet)
     return 0
 
@@ -109,16 +114,32 @@ def run_all(*, as_json: bool, is_quiet: bool) -> int:
     context = Context(user_paths(os.environ), os.environ, time.time_ns())
     reports = []
     code = 0
-    for path in known_repositories(context):
+    try:
+        known = known_repositories(context)
+    except DamageError:
+        _recover(context)
+        known = known_repositories(context)
+    for path in known:
         try:
             repository = known_repository(path)
             reports.append((repository.main_path, flush(repository, _again(context))))
+        except DamageError:
+            _recover(_again(context))
         except AgentTrackerError as error:
             code = complain(error)
     if not reports:
         flush(None, _again(context))
     _print(reports, as_json=as_json, is_quiet=is_quiet)
     return code
+
+
+def _recover(context: Context) -> None:
+    """Put a sound database in the place of a damaged one, and say what came of it."""
+    from agent_tracker.durability.recovery import recover, report_lines  # noqa: PLC0415 -- rarely needed
+
+    done = recover(context)
+    for line in report_lines(done) if done else ():
+        print(f"warning: {escape(line.strip())}", file=sys.stderr)
 
 
 def _again(context: Context) -> Context:

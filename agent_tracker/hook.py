@@ -32,6 +32,9 @@ REFUSED = 42
 """The exit code that stops a commit; any other lets git go on."""
 
 PUSH_DEADLINE_S = 5
+CHECK_TIMEOUT_S = 2.0
+"""How long a push waits where the database has to be checked; the rest is done when it is over."""
+
 MAX_VALUE = 1000
 
 
@@ -204,7 +207,9 @@ def _pre_push(repository: Repository, paths: UserPaths) -> None:
     from agent_tracker.flush import Context, flush  # noqa: PLC0415 -- only a push opens the store
 
     _set_deadline(PUSH_DEADLINE_S)
-    report = flush(repository, Context(paths, os.environ, time.time_ns(), timeout_s=1.0))
+    report = flush(
+        repository, Context(paths, os.environ, time.time_ns(), timeout_s=1.0, check_timeout_s=CHECK_TIMEOUT_S)
+    )
     if report.rejected:
         _tell(f"agent-tracker: {report.rejected} lines set aside in {escape(report.rejected_files[0])}")
     for line in milestone_lines(report):

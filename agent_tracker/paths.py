@@ -8,6 +8,7 @@ or typing takes longer to import than a flush with nothing to do takes in all.
 from __future__ import annotations
 
 import os
+import zlib
 
 from agent_tracker.errors import ConfigError
 
@@ -42,6 +43,12 @@ class UserPaths:
     def spool_dir(self) -> str:
         """The user's own spool: registrations, which belong to no repository."""
         return os.path.join(self.state_dir, "spool")
+
+    def backups_of(self, database: str) -> str:
+        """Return the directory of a database's backups: away from it, so that what takes the one leaves the other."""
+        path = os.path.realpath(database)
+        name = os.path.splitext(os.path.basename(path))[0]
+        return os.path.join(self.state_dir, "backups", f"{name}-{zlib.crc32(os.fsencode(path)):08x}")
 
     @property
     def repositories(self) -> str:

@@ -1,106 +1,76 @@
 """The central database: one LMDB environment in one file.
 
-Owns opening, creating, locking, and turning every lmdb error into ours. Never lets a handle outlive its block: an
-environment may be open once a process and must not cross a fork. What lies in it is `tables`.
+Owns opening, creating, growing, replacing and locking it, and turning every lmdb error into ours. Never lets a handle
+outlive its block: an environment may be open once a process and must not cross a fork. What lies in it is `tables`.
 
 A database that is not ours is never written to. Ours is created aside and renamed in, so that a kill leaves no
 half-made file, and its lock file is allocated before LMDB maps it, so that a full disk is an error and not a signal.
+Before a file is opened its fingerprint is compared: where it does not match, a process of its own checks it first.
 """
 
 from __future__ import annotations
 
 import os
-import stat
-import struct
-import sys
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from agent_tracker.errors import SchemaError, StoreError, StoreFullError
+from agent_tracker.database_file import (
+    copy_bytes,
+    keep_to_owner,
+    new_file,
+    sync_directory,
+    translated_os,
+    unlink,
+    unlink_killed,
+)
+from agent_tracker.durability import fingerprint, migrations
+from agent_tracker.durability.checking import check_file
+from agent_tracker.environment import begun, environment, translated
+from agent_tracker.errors import (
+    DamageError,
+    SchemaError,
+    StoreBusyError,
+    StoreError,
+    StoreFullError,
+)
 from agent_tracker.locking import LockTimeoutError, locked
-from agent_tracker.tables import TABLES, Snapshot, Writer
+from agent_tracker.obstacles import FileKind, Location, check_place, classify, locate, refusal, translate
+from agent_tracker.table import Table
+from agent_tracker.tables import TABLES, VERSION, Snapshot, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-__all__ = ["SCHEMA_VERSION", "FileKind", "Location", "Store", "classify", "locate"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "Figures",
+    "FileKind",
+    "Location",
+    "Store",
+    "classify",
+    "locate",
+]
 
-SCHEMA_VERSION = "1"
-"""1: the first layout."""
+SCHEMA_VERSION = migrations.CURRENT
+CHECK_TIMEOUT_S = 600.0
+FIRST_MAP_BYTES = 8 << 20
+"""How large the map is at first, or the file if that is larger; it doubles where that is not enough."""
 
-LOCK_FILE_BYTES = 8192
-REBUILD = "agent-tracker flush --all"
-S = TypeVar("S", bound=Snapshot)
-_OTHER_PATH = "agent-tracker config set databasePath FILE"
-_MAGIC = b"\xde\xc0\xef\xbe"
-_OURS_OFFSET, _LMDB_JS_OFFSET = 16, 24
-_META = struct.Struct("<16x4s20xI92xQQ")
-"""LMDB 0.9's meta page: magic, page size, last page, transaction id. Source: lmdb.h and mdb.c, struct MDB_meta."""
-READ_ALL_S = 60
-MAX_EXTENDED_BYTES = 4 << 30
-_READ_ALL = """
-import sys
-path, *sys.path = sys.argv[1:]
-import lmdb
-with lmdb.open(path, subdir=False, readonly=True, lock=False, max_dbs=100) as env, env.begin() as txn:
-    for name in list(txn.cursor().iternext(values=False)):
-        for item in txn.cursor(env.open_db(name, txn, create=False)):
-            pass
-"""
+T = TypeVar("T")
+_RECOVER = "agent-tracker recover"
+_checked: dict[str, tuple[str, dict[str, int]]] = {}
+"""What the files looked like that this process had checked, and the counts of their records: some can keep no other."""
 
 
-class FileKind(NamedTuple):
-    """What lies at a database's path: one of `absent`, `lmdb`, `lmdb-js`, `foreign`, and words for a person."""
+class Figures(NamedTuple):
+    """How large a database is: the file, what of it is in use, and by which tables, all in bytes; records by table."""
 
-    kind: str
-    detail: str
-
-
-class Location(NamedTuple):
-    """Where the database is. `avoided` is the foreign file it makes way for, else empty."""
-
-    path: str
-    avoided: str
-
-
-def classify(path: str) -> FileKind:
-    """Tell what is at `path` without opening it as a database.
-
-    Raises:
-        StoreError: It is a directory or special file, or cannot be read.
-    """
-    try:
-        mode = os.stat(path).st_mode
-        if not stat.S_ISREG(mode):
-            what = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
-            raise StoreError(f"the database path is {what}: {path}", _OTHER_PATH)
-        with open(path, "rb") as file:
-            head = file.read(40)
-    except FileNotFoundError:
-        return FileKind("absent", "nothing there yet")
-    except NotADirectoryError as error:
-        raise StoreError(f"the database path leads through a file: {path}", _OTHER_PATH) from error
-    except OSError as error:
-        raise StoreError(f"cannot read the database {path}: {error.strerror}", "check its permissions") from error
-    if not head:
-        return FileKind("absent", "an empty file")
-    if head[_OURS_OFFSET : _OURS_OFFSET + 4] == _MAGIC:
-        return FileKind("lmdb", "an LMDB database")
-    if head[_LMDB_JS_OFFSET : _LMDB_JS_OFFSET + 4] == _MAGIC:
-        return FileKind("lmdb-js", "a database of the OpenCode plugin (lmdb-js)")
-    return FileKind("foreign", "no LMDB database")
-
-
-def locate(path: str) -> Location:
-    """Return where the database really is: beside an lmdb-js file at that path, which stays untouched.
-
-    Raises:
-        StoreError: What is there can be no database.
-    """
-    if classify(path).kind != "lmdb-js":
-        return Location(path, "")
-    stem, extension = os.path.splitext(path)
-    return Location(f"{stem}-2{extension}", path)
+    file_bytes: int
+    used_bytes: int
+    free_bytes: int
+    map_bytes: int
+    bytes_by_table: dict[str, int]
+    records: dict[str, int]
 
 
 class Store:
@@ -109,287 +79,422 @@ class Store:
     Args:
         path: Absolute; its directory is made when the database is.
         size_bytes: How large it may grow.
+        backups_dir: Where a copy goes before a migration; beside the database, if empty.
+        check_timeout_s: How long a check of the file may take, if one is needed.
     """
 
-    def __init__(self, path: str, size_bytes: int) -> None:
+    def __init__(
+        self, path: str, size_bytes: int, backups_dir: str = "", *, check_timeout_s: float = CHECK_TIMEOUT_S
+    ) -> None:
         self.path = path
         self.size_bytes = size_bytes
+        self.backups_dir = backups_dir
+        self._check_timeout_s = check_timeout_s
+        self._map_bytes = size_bytes or FIRST_MAP_BYTES
 
     def exists(self) -> bool:
-        """Tell whether the database is there.
+        """Tell whether the database is there, damaged or not.
 
         Raises:
-            StoreError: Something else is at its path.
+            ForeignFileError: Something else is at its path.
+            StoreError: It cannot be told.
         """
-        kind, detail = classify(self.path)
-        if kind in {"foreign", "lmdb-js"}:
-            raise StoreError(f"not our database, left alone: {self.path} is {detail}", _OTHER_PATH)
-        return kind == "lmdb"
+        found = classify(self.path)
+        if found.kind in {"empty", "foreign"} and fingerprint.was_here(self.path):
+            return True
+        if found.kind in {"lmdb", "absent", "empty"}:
+            return found.kind == "lmdb"
+        raise refusal(self.path, found)
+
+    # -- reading
 
     @contextmanager
-    def snapshot(self) -> Iterator[Snapshot | None]:
-        """Yield typed reads as of now, without any lock; None where there is no database yet.
+    def snapshot(self, *, is_fixed: bool = False) -> Iterator[Snapshot | None]:
+        """Yield typed reads as of now; None where there is no database yet.
+
+        Args:
+            is_fixed: A file that nobody writes, and that was checked or is being: no lock file is made beside it. It
+                may be of an older version, and have fewer tables then.
 
         Raises:
-            StoreError: The database cannot be opened or a record is damaged.
+            DamageError: The file is damaged.
+            StoreError: It cannot be opened.
         """
         if not self.exists():
             yield None
             return
-        with self._environment(readonly=True) as env, _translated(self.path):
-            handles = _open_tables(env, create=False)
-            with env.begin() as txn:
-                yield _checked(Snapshot(txn, handles), self.path)
+        if not is_fixed:
+            self._check_before_reading()
+        with ExitStack() as stack:
+            env = stack.enter_context(environment(self.path, self._map_bytes, readonly=True, is_locked=not is_fixed))
+            with translated(self.path):
+                version = _version_of(env, self.path)
+            if version in migrations.STEPS and not is_fixed:
+                stack.close()
+                self.write(lambda _: None, timeout_s=1.0)
+                env = stack.enter_context(environment(self.path, self._map_bytes, readonly=True))
+                version = SCHEMA_VERSION
+            with self._forgotten_where_damaged(), translated(self.path), begun(env, write=False) as txn:
+                names = migrations.tables_of(version)
+                yield Snapshot(txn, {name: env.open_db(name.encode(), txn, create=False) for name in names})
 
     @contextmanager
-    def writer(self, *, timeout_s: float) -> Iterator[Writer]:
-        """Yield one write transaction, committed and synced at the end of the block, dropped on any exception.
+    def _forgotten_where_damaged(self) -> Iterator[None]:
+        """Take the fingerprint away where a record proves to be damaged: whoever opens the file next has it checked."""
+        try:
+            yield
+        except DamageError:
+            with suppress(OSError):
+                fingerprint.forget(self.path)
+            raise
+
+    def _check_before_reading(self) -> None:
+        """Have the file checked, unless it is known to be sound or somebody writes it, who did so before."""
+        if fingerprint.matches(self.path) or _checked.get(self.path, ("",))[0] == fingerprint.look(self.path):
+            return
+        try:
+            with locked(self.path + ".write", timeout_s=0):
+                self._check_alone()
+        except LockTimeoutError:
+            return
+        except OSError:
+            self._check_alone(is_kept=False)
+
+    def _check_alone(self, *, is_kept: bool = True) -> None:
+        """Have the file checked unless it is known to be sound, and keep it in mind if it is.
+
+        Raises:
+            DamageError: It is damaged.
+            UncheckedError: It takes longer.
+        """
+        if fingerprint.matches(self.path) or not self.exists():
+            return
+        now = fingerprint.look(self.path)
+        if self.path not in _checked or _checked[self.path][0] != now:
+            report = check_file(self.path, timeout_s=self._check_timeout_s)
+            if report.problems:
+                raise DamageError(f"the database {self.path} is damaged: {report.problems[0]}", _RECOVER)
+            _checked[self.path] = (now, report.counts)
+        counts = _checked[self.path][1]
+        if is_kept and counts:  # another program's has none that we know of
+            fingerprint.remember(self.path, counts)
+
+    # -- writing
+
+    def write(self, work: Callable[[Writer], T], *, timeout_s: float) -> T:
+        """Return what `work` does in one write transaction, which is committed and synced; dropped on any exception.
 
         Args:
+            work: Done again from its beginning, in a new transaction, where the map was full and could be doubled.
             timeout_s: How long to wait for another process that writes.
 
         Raises:
             StoreFullError: The database reached its size.
+            DamageError: It is damaged.
             StoreError: It is locked, cannot be opened, or cannot be written.
         """
+        map_bytes = self._first_map_bytes()
+        while True:
+            try:
+                with self.writer(timeout_s=timeout_s, map_bytes=map_bytes) as writer:
+                    return work(writer)
+            except StoreFullError:
+                if map_bytes >= self.size_bytes:
+                    raise
+                map_bytes = min(2 * map_bytes, self.size_bytes)
+
+    def _first_map_bytes(self) -> int:
+        try:
+            size = os.stat(self.path).st_size
+        except OSError:
+            size = 0
+        return min(max(FIRST_MAP_BYTES, 1 << size.bit_length()), self.size_bytes)
+
+    @contextmanager
+    def writer(self, *, timeout_s: float, map_bytes: int | None = None) -> Iterator[Writer]:
+        """Yield the write transaction of `write`, once, at a map of that size; of the largest, if it is not given."""
         self._make_directory()
         with self._locked(timeout_s):
-            if not self.exists():
-                self._create()
-            with self._environment(readonly=False) as env, _translated(self.path):
-                handles = _open_tables(env, create=False)
-                with env.begin(write=True) as txn:
-                    yield _checked(Writer(txn, handles), self.path)
+            self._make_ready()
+            with ExitStack() as stack:
+                env = stack.enter_context(environment(self.path, map_bytes or self._map_bytes, readonly=False))
+                with translated(self.path):
+                    version = _version_of(env, self.path)
+                if version in migrations.STEPS:
+                    stack.close()
+                    self._migrate(version)
+                    env = stack.enter_context(environment(self.path, map_bytes or self._map_bytes, readonly=False))
+                for suffix in ("", "-lock", ".write"):
+                    keep_to_owner(self.path + suffix)
+                with self._unremembered(stack) as counts, translated(self.path), begun(env, write=True) as txn:
+                    writer = Writer(txn, {name: env.open_db(name.encode(), txn, create=False) for name in TABLES})
+                    yield writer
+                    counts.update(writer.put_counts())
 
-    def scrub(self, *, timeout_s: float) -> None:
-        """Put a copy of what the records hold in the place of the file, so that no byte of what was taken out is left.
+    @contextmanager
+    def _unremembered(self, opened: ExitStack) -> Iterator[dict[str, int]]:
+        """Take the fingerprint away while the file is written, and keep the new one unless the file itself failed.
+
+        Who dies meanwhile leaves none. What else is raised is ours, not the file's: the transaction was dropped.
+
+        Yields:
+            The tables' counts, to be brought up to date.
+        """
+        counts = fingerprint.counts(self.path)
+        fingerprint.forget(self.path)
+        is_failed = False
+        try:
+            yield counts
+        except StoreError as error:
+            is_failed = not isinstance(error, StoreFullError)
+            raise
+        finally:
+            opened.close()
+            if not is_failed:
+                fingerprint.remember(self.path, counts)
+
+    def _make_ready(self) -> None:
+        """Create the database, or have it checked if it is not known to be sound; the write lock must be held."""
+        if not self.exists():
+            check_place(self.path)
+            self._create()
+            return
+        if not fingerprint.matches(self.path):
+            check_place(self.path)
+            self._check_alone()
+
+    def _migrate(self, version: str) -> None:
+        """Bring the database to this program's version, in one transaction, having made a copy of what it was.
+
+        Raises:
+            StoreError: There can be no copy, or it cannot be written: it stays as it was.
+        """
+        directory = self.backups_dir or os.path.dirname(self.path)
+        with translated_os(directory, "copy the database before its format changes to"):
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+            name = os.path.splitext(os.path.basename(self.path))[0]
+            copy = os.path.join(directory, f"{name}-schema-{version}-{os.urandom(4).hex()}.lmdb")
+            self.copy_to(copy)
+        problems = check_file(copy).problems
+        if problems:
+            unlink(copy)
+            raise DamageError(f"the database {self.path} is damaged: {problems[0]}", _RECOVER)
+        fingerprint.forget(self.path)
+        with (
+            environment(self.path, self._map_bytes, readonly=False) as env,
+            translated(self.path),
+            env.begin(write=True) as txn,
+        ):
+            migrations.migrate(
+                version, lambda names: Writer(txn, {name: env.open_db(name.encode(), txn) for name in names})
+            )
+        self._remember_counted()
+
+    def _remember_counted(self) -> None:
+        """Keep the fingerprint of a file that was just closed, and the counts that it holds itself."""
+        with Store(self.path, self.size_bytes).snapshot(is_fixed=True) as snapshot:
+            fingerprint.remember(self.path, snapshot.counts() if snapshot else {})
+
+    # -- the file as a whole
+
+    def copy_to(self, copy: str) -> None:
+        """Write a compact copy to a new file (0600), synced; it is of one moment, and takes no writer's lock.
+
+        Args:
+            copy: Its path; nothing may be there.
+
+        Raises:
+            OSError: It cannot be written.
+            StoreError: The database cannot be read.
+        """
+        self._check_before_reading()
+        descriptor = new_file(copy)
+        try:
+            with environment(self.path, self._map_bytes, readonly=True) as env, translated(self.path):
+                _version_of(env, self.path)
+                env.copyfd(descriptor, compact=True)
+            os.fsync(descriptor)
+        except BaseException:
+            unlink(copy)
+            raise
+        finally:
+            os.close(descriptor)
+
+    def compact(self, *, timeout_s: float) -> None:
+        """Put a copy of what the records hold in the place of the file: no page that was freed is left, nor its bytes.
 
         LMDB keeps pages that it freed as they were, and what was moved within a page. Whoever has the old file open
-        goes on reading it. Its lock file stays in use, in which the number of the last transaction is another than the
-        new file's: that is why both metas of the new one must be good, whichever a reader takes.
+        goes on reading it.
 
         Args:
             timeout_s: How long to wait for another process that writes.
 
         Raises:
+            DamageError: It, or the copy, is damaged; it stays as it is.
             StoreError: It is locked, cannot be read, or there is no room for a copy; it stays as it is.
         """
         with self._locked(timeout_s):
             if not self.exists():
                 return
-            real = os.path.realpath(self.path)
-            aside = f"{real}.{os.getpid()}.new"
-            try:
-                _unlink_killed(real)
-                self._copy(real, aside)
-                for _ in range(2):
-                    with self._environment(readonly=False, path=aside) as env, _translated(aside):
-                        handles = _open_tables(env, create=False)
-                        with env.begin(write=True) as txn:
-                            Writer(txn, handles).set_schema_version(SCHEMA_VERSION)
-                os.replace(aside, real)
-                _sync_directory(os.path.dirname(real))
-            finally:
-                for leftover in (aside, aside + "-lock"):
-                    _unlink(leftover)
+            self._check_alone()
+            with self._aside() as aside:
+                self.copy_to(aside)
+                self._put_in_place(aside, "")
 
-    def _copy(self, real: str, aside: str) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-        descriptor = os.open(aside, flags, 0o600)
+    def replace(self, source: str, *, keep_as: str, timeout_s: float, only_damaged: bool = False) -> tuple[str, ...]:
+        """Put a copy of another database, or an empty one, in the place of this one, which is kept.
+
+        Args:
+            source: A file that need not be sound: its copy is checked. An empty database, if it is empty.
+            keep_as: The path that this one gets, damaged or not; nothing may be there.
+            timeout_s: How long to wait for another process that writes.
+            only_damaged: Nothing is done if this one is sound, which is found out while nobody else can write it.
+
+        Returns:
+            What is wrong with this one, if that was asked; nothing where nothing was done for it is sound.
+
+        Raises:
+            DamageError: The source is damaged; all stays as it is.
+            StoreError: This one is locked, or there is no room for a copy; all stays as it is.
+        """
+        self._make_directory()
+        with self._locked(timeout_s):
+            problems = check_file(self.path).problems if only_damaged else ()
+            if only_damaged and not problems:
+                return ()
+            check_place(self.path)
+            with self._aside() as aside:
+                if source:
+                    copy_bytes(source, aside)
+                else:
+                    self._make_empty(aside)
+                self._put_in_place(aside, keep_as)
+            return problems
+
+    @contextmanager
+    def _aside(self) -> Iterator[str]:
+        real = os.path.realpath(self.path)
+        aside = f"{real}.{os.getpid()}.new"
         try:
-            os.chmod(aside, stat.S_IMODE(os.stat(real).st_mode))
-            with self._environment(readonly=True) as env, _translated(self.path):
-                handles = _open_tables(env, create=False)
-                with env.begin() as txn:
-                    _checked(Snapshot(txn, handles), self.path)
-                env.copyfd(descriptor, compact=True)
-            os.fsync(descriptor)
+            unlink_killed(real)
+            with translated_os(self.path, "write a copy beside"):
+                yield aside
         finally:
-            os.close(descriptor)
+            for leftover in (aside, aside + "-lock"):
+                unlink(leftover)
+
+    def _put_in_place(self, aside: str, keep_as: str) -> None:
+        """Check a file, and rename it to where the database is; the write lock must be held.
+
+        The lock file stays in use by whoever has the old file open, and the number of the last transaction in it is
+        another than the new file's: that is why both metas of the new one must be good, whichever a reader takes.
+        """
+        report = check_file(aside)
+        if report.problems:
+            raise DamageError(f"the copy for {self.path} is damaged: {report.problems[0]}", "agent-tracker backups")
+        with Store(aside, self.size_bytes).snapshot(is_fixed=True) as snapshot:
+            version = snapshot.schema_version() if snapshot else ""
+        names = migrations.tables_of(version)
+        for _ in range(2):
+            with (
+                environment(aside, self._map_bytes, readonly=False) as env,
+                translated(aside),
+                env.begin(write=True) as txn,
+            ):
+                handles = {name: env.open_db(name.encode(), txn, create=False) for name in names}
+                Writer(txn, handles).set_schema_version(version)
+        real = os.path.realpath(self.path)
+        fingerprint.forget(self.path)
+        if keep_as and os.path.lexists(real):
+            try:
+                os.link(real, keep_as)
+            except OSError:
+                os.rename(real, keep_as)
+        os.replace(aside, real)
+        sync_directory(os.path.dirname(real))
+        fingerprint.remember(self.path, report.counts)
+
+    def figures(self) -> Figures | None:
+        """Return how large the database is, None where there is none.
+
+        Raises:
+            StoreError: It cannot be opened.
+        """
+        if not self.exists():
+            return None
+        self._check_before_reading()
+        with environment(self.path, self._map_bytes, readonly=True) as env, translated(self.path), env.begin() as txn:
+            page_bytes, info = int(env.stat()["psize"]), env.info()
+            tables = Snapshot(txn, {name: env.open_db(name.encode(), txn, create=False) for name in TABLES})
+            main = env.stat()
+            pages = {name: tables.table(name).pages() for name in TABLES}
+            used = 2 + sum(pages.values()) + main["branch_pages"] + main["leaf_pages"] + main["overflow_pages"]
+            return Figures(
+                os.path.getsize(self.path),
+                used * page_bytes,
+                max(int(info["last_pgno"]) + 1 - used, 0) * page_bytes,
+                int(info["map_size"]),
+                {name: count * page_bytes for name, count in pages.items()},
+                {name: tables.table(name).count() for name in TABLES},
+            )
+
+    # -- the parts of it
 
     @contextmanager
     def _locked(self, timeout_s: float) -> Iterator[None]:
         """Keep other writers out.
 
         Raises:
-            StoreError: One is at work for longer, or the file cannot be written.
+            StoreBusyError: One is at work for longer.
+            StoreError: The file cannot be written.
         """
-        try:
-            with locked(self.path + ".write", timeout_s=timeout_s):
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self.path + ".write", timeout_s=timeout_s))
+            except LockTimeoutError as error:
+                raise StoreBusyError(
+                    f"the database is being written by another process: {self.path}", "try again: agent-tracker flush"
+                ) from error
+            except OSError as error:
+                raise translate(self.path, error, doing="write") from error
+            with translated_os(self.path, "write"):
                 yield
-        except LockTimeoutError as error:
-            raise StoreError(
-                f"the database is being written by another process: {self.path}", "try again: agent-tracker flush"
-            ) from error
-        except OSError as error:
-            raise StoreError(
-                f"cannot write the database {self.path}: {error.strerror}",
-                "check the path's permissions, or: agent-tracker config set databasePath FILE",
-            ) from error
 
     def _make_directory(self) -> None:
         directory = os.path.dirname(self.path)
-        try:
+        with translated_os(directory, "create the database's directory"):
             os.makedirs(directory, mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise StoreError(
-                f"cannot create the database's directory {directory}: {error.strerror}",
-                _OTHER_PATH,
-            ) from error
 
     def _create(self) -> None:
-        aside = f"{self.path}.{os.getpid()}.new"
-        try:
-            with self._environment(readonly=False, path=aside) as env, _translated(aside):
-                handles = _open_tables(env, create=True)
-                with env.begin(write=True) as txn:
-                    Writer(txn, handles).set_schema_version(SCHEMA_VERSION)
-            os.replace(aside, self.path)
-        finally:
-            for leftover in (aside, aside + "-lock"):
-                _unlink(leftover)
+        with self._aside() as aside:
+            self._make_empty(aside)
+            os.replace(aside, os.path.realpath(self.path))
+            self._remember_counted()
 
-    @contextmanager
-    def _environment(self, *, readonly: bool, path: str = "") -> Iterator[Any]:
-        import lmdb  # noqa: PLC0415 -- the only importer, and lazily: a flush with nothing to do never needs it
-
-        path = path or self.path
-        _check_length(path, may_extend=not readonly)
-        can_lock = _allocate_lock_file(path + "-lock", required=not readonly)
-        with _translated(path):
-            env = lmdb.open(
-                path,
-                map_size=self.size_bytes,
-                subdir=False,
-                readonly=readonly,
-                create=not readonly,
-                lock=can_lock,
-                max_dbs=len(TABLES) + 8,
-                mode=0o600,
-                readahead=False,
-            )
-        try:
-            if not readonly:
-                with _translated(path):
-                    env.reader_check()
-            yield env
-        finally:
-            env.close()
+    def _make_empty(self, path: str) -> None:
+        with (
+            environment(path, self._map_bytes, readonly=False) as env,
+            translated(path),
+            env.begin(write=True) as txn,
+        ):
+            writer = Writer(txn, {name: env.open_db(name.encode(), txn) for name in TABLES})
+            writer.set_schema_version(SCHEMA_VERSION)
+            writer.put_counts()
 
 
-def _check_length(path: str, *, may_extend: bool) -> None:
-    """Refuse a truncated file, which would end this process by a signal where it is read.
-
-    A healthy file may be shorter than its metas imply, by pages that nothing refers to: a child reads all of it then.
-
-    Args:
-        path: The database.
-        may_extend: The write lock is held: a healthy file is made as long as it says, and not looked at again.
+def _version_of(env: Any, path: str) -> str:
+    """Return the version of the layout.
 
     Raises:
-        StoreError: It is damaged.
+        SchemaError: This program does not know it.
     """
-    try:
-        with open(path, "rb") as file:
-            first = _META.unpack(file.read(_META.size).ljust(_META.size, b"\0"))
-            page_bytes = first[1]
-            file.seek(page_bytes)
-            second = _META.unpack(file.read(_META.size).ljust(_META.size, b"\0"))
-            size = os.fstat(file.fileno()).st_size
-    except OSError:
-        return
-    implied = (max(first, second, key=lambda meta: meta[3])[2] + 1) * page_bytes
-    if first[0] == second[0] == _MAGIC and size >= implied:
-        return
-    import subprocess  # noqa: PLC0415 -- only for a file that looks cut off
-
-    argv = [sys.executable, "-ISc", _READ_ALL, path, *sys.path]
-    try:
-        is_whole = not subprocess.run(argv, capture_output=True, timeout=READ_ALL_S, check=False).returncode
-    except (OSError, subprocess.TimeoutExpired):
-        is_whole = False
-    if not is_whole:
-        raise StoreError(f"the database {path} is damaged: it was cut off", f"move {path} away, then: {REBUILD}")
-    if may_extend and size < implied < MAX_EXTENDED_BYTES:
-        with suppress(OSError):
-            os.truncate(path, implied)
-
-
-def _checked(snapshot: S, path: str) -> S:
-    version = snapshot.schema_version()
-    if version != SCHEMA_VERSION:
-        found = f"version {version[:20]}" if version else "not agent-tracker's"
-        raise SchemaError(
-            f"the database {path} is {found}; this program knows version {SCHEMA_VERSION}",
-            "upgrade agent-tracker, or set another databasePath",
-        )
-    return snapshot
-
-
-def _open_tables(env: Any, *, create: bool) -> dict[str, Any]:
-    return {name: env.open_db(name.encode(), create=create) for name in TABLES}
-
-
-def _allocate_lock_file(path: str, *, required: bool) -> bool:
-    """Give LMDB's lock file its blocks: a sparse one on a full disk kills the process that maps it."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
-    except OSError:
-        if required:
-            raise
-        return False
-    try:
-        if hasattr(os, "posix_fallocate") and os.fstat(descriptor).st_size < LOCK_FILE_BYTES:
-            os.posix_fallocate(descriptor, 0, LOCK_FILE_BYTES)
-    finally:
-        os.close(descriptor)
-    return True
-
-
-def _unlink_killed(path: str) -> None:
-    """Take out what a process left that was killed while it made a database aside; the write lock must be held."""
-    directory, name = os.path.split(path)
-    for found in os.listdir(directory):
-        number = found.removeprefix(name + ".").removesuffix("-lock").removesuffix(".new")
-        if found.startswith(name + ".") and number.isdigit() and ".new" in found:
-            _unlink(os.path.join(directory, found))
-
-
-def _sync_directory(path: str) -> None:
-    """Make a rename outlive a power cut, where the system can."""
-    with suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _unlink(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return
-
-
-@contextmanager
-def _translated(path: str) -> Iterator[None]:
-    import lmdb  # noqa: PLC0415 -- as above
-
-    try:
-        yield
-    except lmdb.MapFullError as error:
-        raise StoreFullError(
-            f"the database is full: {path}", "agent-tracker config set maxDatabaseSize BYTES (up to 2 GB)"
-        ) from error
-    except (lmdb.InvalidError, lmdb.VersionMismatchError) as error:
-        raise SchemaError(
-            f"not a database of ours, or of a newer format, left alone: {path}",
-            _OTHER_PATH,
-        ) from error
-    except lmdb.NotFoundError as error:
-        raise SchemaError(f"not agent-tracker's database, left alone: {path}", _OTHER_PATH) from error
-    except lmdb.Error as error:
-        is_full = "No space" in str(error)
-        hint = "free some space; the spool keeps everything" if is_full else f"move {path} away, then: {REBUILD}"
-        raise StoreError(f"cannot use the database {path}: {error}", hint) from error
+    with begun(env, write=False) as txn:
+        value = Table(txn, env.open_db(b"schema", txn, create=False), "schema").get(VERSION)
+    version = (value or b"").decode("ascii", "replace")
+    if version == SCHEMA_VERSION or version in migrations.STEPS:
+        return version
+    found = f"version {version[:20]}" if version else "not agent-tracker's"
+    raise SchemaError(
+        f"the database {path} is {found}; this program knows version {SCHEMA_VERSION}",
+        "upgrade agent-tracker, or set another databasePath",
+    )

@@ -8,14 +8,14 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from agent_tracker.errors import StoreError
+from agent_tracker.errors import DamageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 __all__ = ["Table"]
 
-INDEXES = frozenset({"commits.project", "events.rewrite"})
+INDEXES = frozenset({"commits.project", "events.rewrite", "archived"})
 """Sub-databases of keys alone."""
 
 _crc32 = zlib.crc32
@@ -38,7 +38,7 @@ class Table:
         """Return the value at `key`, or None.
 
         Raises:
-            StoreError: Its checksum is wrong.
+            DamageError: Its checksum is wrong.
         """
         sealed = self._get(key, None, self._handle)
         if sealed is None:
@@ -52,15 +52,15 @@ class Table:
         """Return the body of a sealed value.
 
         Raises:
-            StoreError: Its checksum is wrong.
+            DamageError: Its checksum is wrong.
         """
         if _crc32(sealed, _crc32(key, self.seed)) != _RESIDUE:
             raise self._damage(key)
         body: bytes = sealed[:-4]
         return body
 
-    def _damage(self, key: bytes) -> StoreError:
-        return StoreError(f"a damaged record in {self.name}: key {key.hex()[:80]}", "agent-tracker verify")
+    def _damage(self, key: bytes) -> DamageError:
+        return DamageError(f"a damaged record in {self.name}: key {key.hex()[:80]}", "agent-tracker recover")
 
     def sealed(self, key: bytes, body: bytes) -> bytes:
         """Return `body` as it is stored at `key`."""
@@ -118,6 +118,44 @@ class Table:
                     return
                 yield key
                 found = cursor.prev() if newest_first else cursor.next()
+
+    def check(self) -> int:
+        """Read every record and return how many there are.
+
+        Raises:
+            DamageError: The checksum of one is wrong.
+        """
+        with self._txn.cursor(self._handle) as cursor:
+            if self._is_index:
+                return sum(1 for _ in cursor.iternext(values=False))
+            seed, count = self.seed, 0
+            for key, sealed in cursor.iternext():
+                if _crc32(sealed, _crc32(key, seed)) != _RESIDUE:
+                    raise self._damage(key)
+                count += 1
+            return count
+
+    def check_from(self, key: bytes, limit: int) -> tuple[int, bytes]:
+        """Read at most so many records from `key` on; return how many, and the key of the next one, empty at the end.
+
+        Raises:
+            DamageError: The checksum of one is wrong.
+        """
+        with self._txn.cursor(self._handle) as cursor:
+            found = cursor.set_range(key) if key else cursor.first()
+            count = 0
+            while found and count < limit:
+                at, sealed = cursor.item()
+                if not self._is_index and _crc32(sealed, _crc32(at, self.seed)) != _RESIDUE:
+                    raise self._damage(at)
+                count += 1
+                found = cursor.next()
+            return count, cursor.key() if found else b""
+
+    def pages(self) -> int:
+        """Return how many pages of the file it takes."""
+        found = self._txn.stat(self._handle)
+        return int(found["branch_pages"] + found["leaf_pages"] + found["overflow_pages"])
 
     def count(self) -> int:
         """Return how many records there are."""

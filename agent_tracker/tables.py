@@ -3,12 +3,12 @@
 Owns the key layout and the checksums. Never opens the database and never decides what a fact means to a standing.
 
 Every value is the body as `packing` has it, then `crc32(table, key, body)` in four bytes, little endian. The indexes
-(`commits.project`, `events.rewrite`) have keys alone, which `verify` derives anew.
+(`commits.project`, `events.rewrite`) have keys alone, which `verify` derives anew, and so has `archived`.
 
 ======================  ==========================================  ==================================================
 sub-database            key                                         value
 ======================  ==========================================  ==================================================
-schema                  name                                        text
+schema                  name                                        text; `counts`: a line for each sub-database
 commits                 sequence (4 bytes, big endian)              commit fact; the order is the order of arrival
 commits.oid             the oid's first 12 bytes; all, if taken       what is derived: sequence, status, credits
 commits.project         project (4) committed_at (5) sequence (4)   empty: a project's commits by time
@@ -19,6 +19,7 @@ marks                   number (4)                                  interned ide
 marks.number            marks (or their digest, if long)            number
 projects                number (4)                                  project fact
 spools                  `s` segment · `r` worktree · `l` oid        bytes applied · reflog position · lost since
+archived                event id                                    empty: a fact that was moved out of the store
 ======================  ==========================================  ==================================================
 
 What the journal keeps in `communication`, `retrospectives`, `activities`, `sessions`, `metrics` and `health` is laid
@@ -51,7 +52,7 @@ from agent_tracker.table import Table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["TABLES", "Snapshot", "Writer", "marks_key", "time_key"]
+__all__ = ["TABLES", "VERSION", "Snapshot", "Writer", "marks_key", "time_key"]
 
 TABLES = (
     "schema",
@@ -75,7 +76,11 @@ TABLES = (
     "templates",
     "outcomes",
     "health",
+    "archived",
 )
+VERSION, COUNTS = b"version", b"counts"
+"""The keys in `schema`: of which version the layout is, and how many records each of the others has."""
+
 MAX_KEY_BYTES = 400
 PREFIX_BYTES = 12
 """96 bits tell any number of commits apart that a store can hold, in a fifth less room than a whole oid takes."""
@@ -107,7 +112,7 @@ class Snapshot:
     """Typed reads inside one transaction; satisfies the `Facts` protocol of the views."""
 
     def __init__(self, txn: Any, handles: Handles) -> None:
-        self._tables = {name: Table(txn, handles[name], name) for name in TABLES}
+        self._tables = {name: Table(txn, handle, name) for name, handle in handles.items()}
         self._commits = self._tables["commits"]
         self._states = self._tables["commits.oid"]
         self._agents: dict[str, tuple[Agent, int]] | None = None
@@ -117,14 +122,29 @@ class Snapshot:
         self._projects: dict[int, ProjectFact] | None = None
         self._timeline: Timeline | None = None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the sub-databases: all of TABLES, unless the store is of an older version."""
+        return tuple(self._tables)
+
     def table(self, name: str) -> Table:
         """Return a sub-database by its name."""
         return self._tables[name]
 
     def schema_version(self) -> str:
         """Return the version of the layout, empty where the store is new."""
-        value = self._tables["schema"].get(b"version")
+        value = self._tables["schema"].get(VERSION)
         return value.decode() if value else ""
+
+    def counts(self) -> dict[str, int]:
+        """Return how many records each table had when the last transaction ended, empty where that is not known.
+
+        Raises:
+            StoreError: The record is damaged.
+        """
+        value = self._tables["schema"].get(COUNTS)
+        rows = (line.rpartition(" ") for line in (value or b"").decode("ascii", "replace").splitlines())
+        return {name: int(count) for name, _, count in rows if count.isdecimal()}
 
     def timeline(self) -> Timeline:
         """Return which rules held when."""
@@ -288,6 +308,11 @@ class Snapshot:
         value = self._tables["spools"].get(b"s" + segment.encode())
         return None if value is None else int.from_bytes(value, "little")
 
+    def applied_segments(self) -> dict[str, int]:
+        """Return how many bytes of each segment were applied, by its name."""
+        items = self._tables["spools"].items(b"s")
+        return {key[1:].decode("utf-8", "replace"): int.from_bytes(value, "little") for key, value in items}
+
     def reflog_position(self, worktree: str) -> ReflogPosition | None:
         """Return how far the HEAD reflog of a worktree was read, None where it never was.
 
@@ -343,7 +368,13 @@ class Writer(Snapshot):
 
     def set_schema_version(self, version: str) -> None:
         """Record the version of the layout."""
-        self._tables["schema"].put(b"version", version.encode())
+        self._tables["schema"].put(VERSION, version.encode())
+
+    def put_counts(self) -> dict[str, int]:
+        """Record how many records each table has, at the end of a transaction, and return it."""
+        counts = {name: table.count() for name, table in self._tables.items() if name != "schema"}
+        self._tables["schema"].put(COUNTS, "".join(f"{name} {count}\n" for name, count in counts.items()).encode())
+        return counts
 
     def forget_timeline(self) -> None:
         """Read the rules anew when they are next asked for: they have just changed."""

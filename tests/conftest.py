@@ -20,6 +20,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let every fault strike, and not an even sample: minutes instead of seconds."""
+    parser.addoption("--faults", choices=("sample", "all"), default="sample", help="how many faults strike")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many faults of which kind struck, and how often a law was broken."""
+    counts: dict[str, list[int]] = {}
+    for report in (*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")):
+        for name, value in report.user_properties if report.when == "call" else ():
+            if name == "faults":
+                before = counts.get(value[0], [0, 0])
+                counts[value[0]] = [before[0] + value[1], before[1] + value[2]]
+    for what, (struck, broken) in sorted(counts.items()):
+        terminalreporter.write_line(f"faults: {what} struck {struck} times, laws broken {broken} times")
+
+
 @pytest.fixture(autouse=True)
 def sealed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give the test an empty home and an environment in which nothing of the user's or an agent's is left."""
@@ -36,6 +53,8 @@ def sealed(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
         "LANG": "C.UTF-8",
         "NO_COLOR": "1",
         "COLUMNS": "200",
+        # No process that outlives the test: those about backups ask for them.
+        "AGENT_TRACKER_BACKUP_INTERVAL": "0",
     }.items():
         monkeypatch.setenv(name, value)
     (home / ".gitconfig").write_text(

@@ -386,7 +386,7 @@ def test_readers_and_writers_go_on_while_the_file_is_replaced(tmp_path: Path) ->
             apply_all(store, [ForgetFact(fact_id(f"g{index}"), NOW)])
         old = reader(store.path)
         inode = Path(store.path).stat().st_ino
-        store.scrub(timeout_s=5)
+        store.compact(timeout_s=5)
         assert Path(store.path).stat().st_ino != inode
         assert Path(store.path).stat().st_mode & 0o777 == 0o600
         new = reader(store.path)
@@ -409,7 +409,7 @@ def test_what_was_killed_is_cleaned_up(tmp_path: Path) -> None:
     for name in ("store.lmdb.999999.new", "store.lmdb.999999.new-lock"):
         (tmp_path / name).write_bytes(b"left")
     (tmp_path / "store.lmdb.mine").write_bytes(b"mine")
-    store.scrub(timeout_s=5)
+    store.compact(timeout_s=5)
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["store.lmdb", "store.lmdb-lock", "store.lmdb.mine", "store.lmdb.write"]
 
@@ -422,7 +422,7 @@ def test_a_database_behind_a_link_stays_behind_it(tmp_path: Path) -> None:
     real = tmp_path / "elsewhere" / "real.lmdb"
     Path(store.path).rename(real)
     Path(store.path).symlink_to(real)
-    store.scrub(timeout_s=5)
+    store.compact(timeout_s=5)
     assert Path(store.path).is_symlink()
     assert problems(store) == ()
     assert [path.name for path in real.parent.iterdir()] == ["real.lmdb"]
@@ -431,12 +431,12 @@ def test_a_database_behind_a_link_stays_behind_it(tmp_path: Path) -> None:
 def test_scrubbing_waits_for_a_writer_and_gives_up(tmp_path: Path) -> None:
     """The write lock keeps every writer out, and its deadline keeps it from hanging."""
     store = store_at(tmp_path)
-    store.scrub(timeout_s=1)
+    store.compact(timeout_s=1)
     assert not store.exists()
     apply_all(store, [project_fact()])
     before = Path(store.path).read_bytes()
     with locked(store.path + ".write", timeout_s=1), pytest.raises(StoreError, match="being written"):
-        store.scrub(timeout_s=0.05)
+        store.compact(timeout_s=0.05)
     assert Path(store.path).read_bytes() == before
 
 

@@ -18,6 +18,7 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"grades", "lines", "packing", "files", "locking", "trees"}),
     frozenset(
         {
+            "fact_json",
             "paths",
             "repository",
             "config",
@@ -29,8 +30,15 @@ TIERS: tuple[frozenset[str], ...] = (
             "tables",
             "settled",
             "processes",
+            "obstacles",
+            "durability.checking",
+            "durability.fingerprint",
+            "durability.manifests",
+            "durability.thinning",
         }
     ),
+    frozenset({"database_file", "durability.migrations", "every_fact", "fact_files"}),
+    frozenset({"environment"}),
     frozenset(
         {
             "store",
@@ -69,8 +77,11 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"export.writing"}),
     frozenset({"derivation"}),
     frozenset({"apply", "gather", "verify", "installation.install", "installation.template_hooks"}),
-    frozenset({"observe", "abandon", "lapse", "moved"}),
+    frozenset({"observe", "abandon", "lapse", "moved", "projects", "context", "durability.inspecting"}),
+    frozenset({"durability.backups", "durability.spawning"}),
     frozenset({"flush"}),
+    frozenset({"durability.recovery"}),
+    frozenset({"durability.maintenance"}),
     frozenset({"announcing"}),
     frozenset({"configuring"}),
     frozenset({"hook", "verbs.reading", "verbs.writing", "benches.bench_hooks", "flush_command"}),
@@ -78,7 +89,7 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"verbs.judged"}),
     frozenset({"verbs.grading", "verbs.review", "verbs.sessions"}),
     frozenset({"verbs.bugs", "verbs.forgetting", "verbs.journal", "verbs.rules", "verbs.session_sheets"}),
-    frozenset({"verbs.agents"}),
+    frozenset({"verbs.agents", "verbs.moving"}),
     frozenset({"benches.bench_facts"}),
     frozenset({"benches.bench_others", "benches.bench_reading"}),
     frozenset({"installation.installing"}),
@@ -97,6 +108,7 @@ TIERS: tuple[frozenset[str], ...] = (
             "rendering.hooks",
             "rendering.doctor",
             "rendering.journal",
+            "rendering.moving",
             "rendering.rules",
             "rendering.setups",
             "rendering.bench",
@@ -117,6 +129,7 @@ TIERS: tuple[frozenset[str], ...] = (
             "cli.forgetting",
             "cli.hooks",
             "cli.journal",
+            "cli.moving",
             "cli.reading",
             "cli.rules",
             "cli.sessions",
@@ -128,7 +141,7 @@ TIERS: tuple[frozenset[str], ...] = (
 )
 """Lowest first; a module imports only from tiers below its own, or from its own tier where SIBLINGS says so."""
 
-PACKAGES = frozenset({"benches", "checks", "cli", "export", "installation", "rendering", "verbs", "views"})
+PACKAGES = frozenset({"benches", "checks", "cli", "durability", "export", "installation", "rendering", "verbs", "views"})
 """Rooms of their own; what holds for each of their modules is its tier."""
 
 SIBLINGS = {
@@ -155,6 +168,7 @@ SIBLINGS = {
     ("rendering.hooks", "rendering.text"),
     ("rendering.doctor", "rendering.text"),
     ("rendering.journal", "rendering.text"),
+    ("rendering.moving", "rendering.text"),
     ("rendering.rules", "rendering.text"),
     ("rendering.sessions", "rendering.text"),
     ("rendering.setups", "rendering.text"),
@@ -189,7 +203,7 @@ PURE = frozenset(
 )
 PURE_MAY_IMPORT = frozenset({"errors", "records", "journal"}) | PURE
 SOLE_IMPORTERS = {
-    "lmdb": "store",
+    "lmdb": "environment",
     "pygit2": "history",
     "typer": "cli.*",
     "rich": "rendering.text",

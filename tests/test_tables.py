@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent_tracker.durability import fingerprint
 from agent_tracker.errors import StoreError
 from agent_tracker.records import COUNTED, HUMAN, UNCLAIMED, Marks, ReflogPosition
 from agent_tracker.registration import whole
@@ -54,7 +55,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def tamper(store: Store, table: str, key: bytes, value: bytes | None) -> None:
-    """Write through lmdb, past our own code; None takes the record out."""
+    """Write through lmdb, past our own code and unnoticed by it; None takes the record out."""
     env = lmdb.open(store.path, subdir=False, max_dbs=len(TABLES) + 8, map_size=SIZE_BYTES)
     with env.begin(write=True) as txn:
         handle = env.open_db(table.encode(), txn=txn, create=False)
@@ -63,6 +64,7 @@ def tamper(store: Store, table: str, key: bytes, value: bytes | None) -> None:
         else:
             txn.put(key, value, db=handle)
     env.close()
+    fingerprint.remember(store.path, {})
 
 
 # -- keys

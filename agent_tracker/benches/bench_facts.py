@@ -54,8 +54,7 @@ def apply_facts(store: Store, facts: Sequence[CommitFact | AgentFact | ProjectFa
         AgentTrackerError: Not every fact arrived.
     """
     start = time.perf_counter()
-    with store.writer(timeout_s=10) as writer:
-        applied = apply(writer, facts, now=NOW)
+    applied = store.write(lambda writer: apply(writer, facts, now=NOW), timeout_s=10)
     took_s = time.perf_counter() - start
     expected = sum(1 for fact in facts if isinstance(fact, CommitFact))
     if applied.commits != expected or sum(gain.commits for gain in applied.gains) != expected:

@@ -170,7 +170,7 @@ def forget(context: Context, found: Found) -> Forgotten:
     store, _ = open_store(context)
     for repository in repositories:
         troubles += refresh_exports(repository, store, find_project(repository))
-    store.scrub(timeout_s=context.timeout_s)
+    store.compact(timeout_s=context.timeout_s)
     return Forgotten(found, lines, tuple(missing), tuple(troubles))
 
 

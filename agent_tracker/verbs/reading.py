@@ -147,8 +147,7 @@ def _salvaged(context: Context, repository: Repository | None) -> Iterator[Snaps
             directory = tempfile.TemporaryDirectory(prefix="agent-tracker-", ignore_cleanup_errors=True)
             store = Store(os.path.join(stack.enter_context(directory), "salvaged.lmdb"), SALVAGE_BYTES)
             facts = _known_facts(context, repository)
-            with store.writer(timeout_s=TIMEOUT_S) as writer:
-                apply(writer, facts, now=context.now)
+            store.write(lambda writer: apply(writer, facts, now=context.now), timeout_s=TIMEOUT_S)
             snapshot = stack.enter_context(store.snapshot())
         except ConfigError:
             raise

@@ -23,7 +23,7 @@ from agent_tracker.views.rules import RulesHistory, Shift, rules_history, shifts
 if TYPE_CHECKING:
     from agent_tracker.records import Agent
     from agent_tracker.store import Store
-    from agent_tracker.tables import Snapshot
+    from agent_tracker.tables import Snapshot, Writer
 
 __all__ = ["Changed", "Rederivation", "rederive_all", "rules", "set_rule", "unset_rule"]
 
@@ -158,7 +158,7 @@ def _planned(snapshot: Snapshot) -> Rederivation:
 
 
 def _rederive(store: Store, context: Context) -> Rederivation:
-    with store.writer(timeout_s=context.timeout_s) as writer:
+    def work(writer: Writer) -> Rederivation:
         before, known = writer.agents(), list(facts(writer, RulesFact))
         planned = _compared(before, before, writer)
         if planned.is_rules_change:
@@ -169,6 +169,8 @@ def _rederive(store: Store, context: Context) -> Rederivation:
         else:
             rederive(writer, context.now)
         return _compared(before, writer.agents(), writer)._replace(is_rules_change=planned.is_rules_change)
+
+    return store.write(work, timeout_s=context.timeout_s)
 
 
 def _compared(before: list[Agent], after: list[Agent], snapshot: Snapshot) -> Rederivation:

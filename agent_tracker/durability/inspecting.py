@@ -1,0 +1,75 @@
+"""Reading all of a database's file: its pages, each record's checksum, and how many records each table has.
+
+Owns that one pass, which runs in a process of its own (`checking` starts it): a damaged page may end it by a signal.
+Never writes, and takes no lock.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agent_tracker.durability.checking import COMPLETE
+from agent_tracker.environment import structure_problems
+from agent_tracker.errors import ForeignFileError, RecordError, SchemaError, StoreError
+from agent_tracker.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from agent_tracker.tables import Snapshot
+
+__all__ = ["main", "record_problems"]
+
+MAX_PROBLEMS = 20
+
+
+def main(level: str, path: str) -> int:
+    """Print a line for each problem and for each table's count; return 0, whatever is wrong."""
+    problems = structure_problems(path)[:MAX_PROBLEMS] if level == "file" else []
+    _print(f"- {problem}" for problem in problems)
+    if not problems:
+        try:
+            with Store(path, 0).snapshot(is_fixed=True) as snapshot:
+                if snapshot is not None:
+                    _print(f"- {problem}" for problem in record_problems(snapshot))
+                    _print(f"= {name} {snapshot.table(name).count()}" for name in snapshot.names if name != "schema")
+        except (SchemaError, ForeignFileError):
+            pass  # of another version, or another program's: what is in it is not for us to judge
+        except (StoreError, RecordError) as error:
+            _print([f"- {error.message}"])
+    _print([COMPLETE])
+    return 0
+
+
+def _print(lines: Iterable[str]) -> None:
+    """Print each line at once: what follows may end this process."""
+    for line in lines:
+        print(line.replace("\n", " "), flush=True)
+
+
+def record_problems(snapshot: Snapshot) -> list[str]:
+    """Return what is wrong with the checksums and the counts of all tables, a line each."""
+    return list(_first(_problems(snapshot)))
+
+
+def _problems(snapshot: Snapshot) -> Iterator[str]:
+    expected = snapshot.counts()
+    for name in snapshot.names:
+        table = snapshot.table(name)
+        count = 0
+        try:
+            count = table.check()
+        except StoreError as error:
+            yield error.message
+            continue
+        if count != table.count():
+            yield f"{name}: {count} records are there, {table.count()} are counted"
+        elif expected and name in expected and expected[name] != count:
+            yield f"{name}: {count} records are there, {expected[name]} were written"
+
+
+def _first(problems: Iterator[str]) -> Iterator[str]:
+    for number, problem in enumerate(problems):
+        if number == MAX_PROBLEMS:
+            return
+        yield problem

@@ -1,0 +1,106 @@
+"""Starting the process that looks after the database (`maintenance`), when that is due.
+
+Owns when, and that nobody waits for it: it has a session of its own and nothing of what this process has open.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from agent_tracker.config import read_settings
+from agent_tracker.errors import ConfigError
+from agent_tracker.files import replace_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent_tracker.context import Context
+
+__all__ = ["start", "start_if_due"]
+
+ATTEMPTED = "attempted"
+AGAIN_S = 60
+"""How long after one process another may be started where the database needs it at once."""
+
+_BOOT = """
+import sys
+now_ns, *sys.path = sys.argv[1:]
+from agent_tracker.durability.maintenance import main
+sys.exit(main(int(now_ns)))
+"""
+
+
+def start_if_due(context: Context, backups_dir: str) -> bool:
+    """Start the process if the last was begun long enough ago (`backupInterval`); tell whether it was started.
+
+    Args:
+        context: Its environment is handed on, without git's variables.
+        backups_dir: Where the backups of the database are.
+    """
+    interval_s = _interval_s(context)
+    return bool(interval_s) and _start(context, backups_dir, interval_s)
+
+
+def start(context: Context, backups_dir: str) -> bool:
+    """Start the process at once: the database is damaged, or has to be checked for longer than could be waited."""
+    return bool(_interval_s(context)) and _start(context, backups_dir, AGAIN_S)
+
+
+def _interval_s(context: Context) -> int:
+    """Return how many seconds are to lie between two of them, 0 where none is wanted."""
+    try:
+        return int(read_settings(context.paths, context.env)["backupInterval"].value)
+    except ConfigError:
+        return 0
+
+
+def _start(context: Context, backups_dir: str, interval_s: int) -> bool:
+    path = os.path.join(backups_dir, ATTEMPTED)
+    try:
+        if 0 <= context.now - os.stat(path).st_mtime < interval_s:
+            return False
+    except OSError:
+        pass
+    try:
+        replace_file(path, "")
+        os.utime(path, ns=(context.now_ns, context.now_ns))
+        _spawn(context)
+    except (OSError, ValueError, NotImplementedError):
+        return False
+    return True
+
+
+def _spawn(context: Context) -> None:
+    """Start the process in a session of its own, with nothing to read from and nothing to write to."""
+    argv = [sys.executable, "-ISc", _BOOT, str(context.now_ns), *sys.path]
+    env = {name: value for name, value in context.env.items() if not name.startswith("GIT_")}
+    if hasattr(os, "posix_spawn"):
+        devnull = os.open(os.devnull, os.O_RDWR)
+        try:
+            actions: list[tuple[int, ...]] = [(os.POSIX_SPAWN_DUP2, devnull, number) for number in (0, 1, 2)]
+            # Whoever waits for the end of a pipe, or for a lock on a file, must not wait for this process.
+            actions += [(os.POSIX_SPAWN_CLOSE, number) for number in _inherited()]
+            os.posix_spawn(sys.executable, argv, env, file_actions=actions, setsid=True)
+        finally:
+            os.close(devnull)
+        return
+    import subprocess  # noqa: PLC0415 -- Windows only
+
+    nothing = subprocess.DEVNULL
+    subprocess.Popen(argv, env=env, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
+
+
+def _inherited() -> list[int]:
+    """Return the descriptors beyond the three that would be handed on to a new process."""
+    try:
+        found = [int(name) for name in os.listdir("/dev/fd")]
+    except (OSError, ValueError):
+        return []
+    return [number for number in found if number > 2 and _is_inheritable(number)]  # noqa: PLR2004 -- stderr
+
+
+def _is_inheritable(number: int) -> bool:
+    try:
+        return os.get_inheritable(number)
+    except OSError:
+        return False
