@@ -17,7 +17,7 @@ from agent_tracker.abandon import Losses, find_losses
 from agent_tracker.apply import Applied, apply
 from agent_tracker.config import read_rules, rules_trouble
 from agent_tracker.context import Context, FlushReport, open_store
-from agent_tracker.durability.manifests import coverage
+from agent_tracker.durability.manifests import coverage, read_manifests
 from agent_tracker.durability.spawning import start, start_if_due
 from agent_tracker.errors import ConfigError, DamageError, SpoolError, StoreError, UncheckedError
 from agent_tracker.export.writing import write_exports
@@ -181,6 +181,7 @@ def _flush(repository: Repository | None, context: Context, store: Store, avoide
             seal(spool.directory, now_ns=context.now_ns)
         before = settled.look(context.paths, context.env, repository, store.path) if repository else ""
         plan = _plan(store, spools, repository, context)
+        begun = _begun_anew(store)
         move = find_move(store, plan.project)
         applied = _apply(store, plan, context) if move or _is_needed(plan, store) else NOTHING
         for spool in spools:
@@ -190,7 +191,7 @@ def _flush(repository: Repository | None, context: Context, store: Store, avoide
         # A flush that was killed after its transaction may have left the hooks to what was before.
         if snapshot and not is_current(context.paths.registry, agents):
             _write_registry(context, agents)
-        warnings = rules_trouble(context.paths)
+        warnings = begun + rules_trouble(context.paths)
         if repository:
             warnings += write_exports(repository, context.paths, context.env, store, spools[-1].project)
             if plan.refs:
@@ -388,6 +389,14 @@ def _apply(store: Store, plan: _Plan, context: Context) -> Applied:
     for segment in old:
         _delete(segment)
     return applied
+
+
+def _begun_anew(store: Store) -> tuple[str, ...]:
+    """Return that a database is missing of which there are backups, in a line: a new one is begun."""
+    backup = None if store.exists() else next(iter(read_manifests(store.backups_dir)), None)
+    if backup is None:
+        return ()
+    return (f"the database {store.path} was not there, and a new one is begun; to have it back: agent-tracker restore",)
 
 
 def _keep_squashes(repository: Repository, plan: _Plan) -> None:

@@ -102,6 +102,16 @@ class Table:
                 yield key, b"" if self._is_index else self.opened(key, value)
                 found = cursor.next()
 
+    def sound_items(self, *, from_the_end: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (key, body) of the records whose checksum is right, passing over the others."""
+        with self._txn.cursor(self._handle) as cursor:
+            found = cursor.last() if from_the_end else cursor.first()
+            while found:
+                key, sealed = cursor.item()
+                if _crc32(sealed, _crc32(key, self.seed)) == _RESIDUE:
+                    yield key, sealed[:-4]
+                found = cursor.prev() if from_the_end else cursor.next()
+
     def values(self) -> Iterator[bytes]:
         """Yield every checked body, in the order of the keys."""
         return (body for _, body in self.items())

@@ -114,4 +114,6 @@ def told(reading: Reading[T], *, is_something: bool = True) -> T:
         print(f"warning: {escape(reading.error.message)}", file=sys.stderr)
         if reading.error.hint:
             print(f"hint: {escape(reading.error.hint)}", file=sys.stderr)
+    if reading.is_salvaged and reading.source:
+        print(f"warning: what follows is from {escape(reading.source)}", file=sys.stderr)
     return reading.value

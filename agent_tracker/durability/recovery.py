@@ -4,7 +4,8 @@ Owns the order of it, and saying what came from where. Only proven damage is a r
 read-only or of a newer format is left as it is. The damaged file is renamed, never deleted.
 
 What came since lies in the segments of every known repository, which are kept until two backups hold them, and in git:
-the flush that follows reads both.
+the flush that follows reads both. Where that gives less than there was, or nobody knows how much there was, the damaged
+file itself is read for what of it is sound.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from agent_tracker.apply import apply
 from agent_tracker.context import Context, open_store
 from agent_tracker.durability import fingerprint
 from agent_tracker.durability.backups import stamp
 from agent_tracker.durability.checking import check_file
 from agent_tracker.durability.manifests import Manifest, read_manifests
+from agent_tracker.durability.salvage import TABLES, salvaged
 from agent_tracker.errors import AgentTrackerError, StoreError
 from agent_tracker.files import read_text, replace_file
-from agent_tracker.flush import flush
+from agent_tracker.flush import flush, tell_hooks
 from agent_tracker.paths import RepositoryPaths
+from agent_tracker.records import CommitFact, Fact, ProjectFact
 from agent_tracker.repository import known_repository
 from agent_tracker.spool import segments
 from agent_tracker.store import Store
@@ -28,7 +32,7 @@ from agent_tracker.store import Store
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from agent_tracker.tables import Snapshot
+    from agent_tracker.tables import Snapshot, Writer
 
 __all__ = ["DAMAGED", "MISSING", "SOUND", "Plan", "Recovery", "plan", "recover", "report_lines", "reports"]
 
@@ -38,6 +42,8 @@ FACTS = ("commits", "events", "retrospectives", "activities", "projects")
 
 SIZE_BYTES = 4 << 30
 REPORT = "recovered-"
+SHOWN = 3
+"""How many of the problems a report names."""
 
 
 class Plan(NamedTuple):
@@ -61,8 +67,9 @@ class Plan(NamedTuple):
 class Recovery(NamedTuple):
     """What a recovery did: where the damaged file is, how many facts came from where, and what is gone.
 
-    `from_backup`, `from_spools` count facts; `commits` of the latter are commits. `gone` says what the damaged database
-    held more of, by table, as far as that is known. `troubles` are repositories that could not be read, a line each.
+    `from_backup`, `from_spools`, `from_damaged` count facts; `commits` of those from the spools are commits. `gone`
+    says what the damaged database held more of, by table; `is_known` that it is known how much it held. `troubles` are
+    repositories that could not be read, a line each.
     """
 
     plan: Plan
@@ -70,6 +77,7 @@ class Recovery(NamedTuple):
     from_backup: int
     from_spools: int
     commits: int
+    from_damaged: int
     gone: dict[str, int]
     troubles: tuple[str, ...]
     is_known: bool
@@ -158,21 +166,47 @@ def recover(context: Context) -> Recovery | None:
     problems = store.replace(source, keep_as=kept_as, timeout_s=context.timeout_s, only_damaged=is_damaged)
     if is_damaged and not problems:
         return None  # somebody else was quicker
-    restored = _counted(store)
+    restored = sum(_counted(store).values())
     commits, troubles = _flush_all(planned, context)
-    now = _counted(store)
+    flushed = sum(_counted(store).values())
+    if is_damaged and (not expected or _missing(expected, store)):
+        _salvage(store, kept_as, context)
     done = Recovery(
         planned,
         kept_as if is_damaged else "",
-        sum(restored.values()),
-        sum(now.values()) - sum(restored.values()),
+        restored,
+        flushed - restored,
         commits,
-        {name: count - now[name] for name, count in expected.items() if count > now.get(name, 0)},
+        sum(_counted(store).values()) - flushed,
+        _missing(expected, store),
         tuple(troubles),
         bool(expected),
     )
     _leave_report(store, done, context)
     return done
+
+
+def _missing(expected: dict[str, int], store: Store) -> dict[str, int]:
+    """Return how many facts fewer there are than there were, by table."""
+    now = _counted(store)
+    return {name: count - now[name] for name, count in expected.items() if count > now[name]}
+
+
+def _salvage(store: Store, damaged: str, context: Context) -> None:
+    """Apply the facts that the damaged file still gives; those that are there already change nothing."""
+    facts: list[Fact] = []
+    for table in TABLES:
+        facts += salvaged(damaged, table)
+    if not facts:
+        return
+
+    def work(writer: Writer) -> None:
+        known = {project.id for project in writer.projects()} | {f.id for f in facts if isinstance(f, ProjectFact)}
+        sound = [f for f in facts if not isinstance(f, CommitFact) or f.project in known]
+        apply(writer, sound, now=context.now)
+
+    store.write(work, timeout_s=context.timeout_s)
+    tell_hooks(context)
 
 
 def _expected(store: Store) -> dict[str, int]:
@@ -228,7 +262,9 @@ def report_lines(done: Recovery) -> list[str]:
     """Return what a recovery did, in words."""
     planned = done.plan
     lines = [f"The database {planned.database} was {planned.state}."]
-    lines += [f"  {problem}" for problem in planned.problems]
+    lines += [f"  {problem}" for problem in planned.problems[:SHOWN]]
+    if len(planned.problems) > SHOWN:
+        lines.append(f"  and {len(planned.problems) - SHOWN} more")
     if done.kept_as:
         lines.append(f"The damaged file is kept: {done.kept_as}")
     lines += [f"A newer backup is damaged too, and was passed over: {path}: {why}" for path, why in planned.refused]
@@ -238,6 +274,8 @@ def report_lines(done: Recovery) -> list[str]:
     else:
         lines.append("There was no backup that passes.")
     lines.append(f"{done.from_spools} facts, {done.commits} commits among them, came from the spools and from git.")
+    if done.from_damaged:
+        lines.append(f"{done.from_damaged} facts were still sound in the damaged file.")
     lines += [f"Not read: {trouble}" for trouble in done.troubles]
     if not done.is_known:
         lines.append("How much the damaged file held is not known.")

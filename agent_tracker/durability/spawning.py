@@ -57,7 +57,7 @@ def _interval_s(context: Context) -> int:
 def _start(context: Context, backups_dir: str, interval_s: int) -> bool:
     path = os.path.join(backups_dir, ATTEMPTED)
     try:
-        if 0 <= context.now - os.stat(path).st_mtime < interval_s:
+        if 0 <= context.now_ns - os.stat(path).st_mtime_ns < interval_s * 10**9:
             return False
     except OSError:
         pass

@@ -1,17 +1,20 @@
 """Reading one's own writes: what the hooks recorded is in the store before anything is read from it.
 
 Owns the flush that goes before every reading command, and what is read where the store cannot be: a throwaway one, made
-of what the registry and the spools know. Never prints; a store or a spool that is in a bad way is never an error here.
+of the newest backup, the registry and the spools. Never prints; a store or a spool in a bad way is never an error here.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from agent_tracker.apply import apply
-from agent_tracker.config import read_rules
+from agent_tracker.config import read_rules, read_settings
+from agent_tracker.database_file import copy_bytes
+from agent_tracker.durability.manifests import Manifest, read_manifests
 from agent_tracker.errors import AgentTrackerError, ConfigError, RecordError, SpoolError, StoreError
 from agent_tracker.flush import (
     PLACED,
@@ -44,8 +47,11 @@ __all__ = ["Reading", "agents_of", "read"]
 TIMEOUT_S = 1.0
 """How long a reading command waits for another flush: it shows what there is rather than hang."""
 
-SALVAGE_BYTES = 512 << 20
-"""How large a throwaway store may grow: as large as one is by default."""
+SALVAGE_BYTES = 2 << 30
+"""How large a throwaway store may grow: as large as any."""
+
+MAX_TRIED = 2
+"""How many backups are tried."""
 
 T = TypeVar("T")
 
@@ -53,13 +59,14 @@ T = TypeVar("T")
 class Reading(NamedTuple, Generic[T]):
     """What was read, what the flush before it did (None where there was none), and why something may be missing.
 
-    `is_salvaged`: the store could not be read, and `value` is what the registry and this repository's spool know.
+    `is_salvaged`: the store could not be read, and `value` is what `source` says in words.
     """
 
     value: T
     report: FlushReport | None
     error: AgentTrackerError | None
     is_salvaged: bool
+    source: str = ""
 
 
 def read(
@@ -88,8 +95,8 @@ def read(
             return Reading(view(snapshot), report, error or _rules_error(context, report), is_salvaged=False)
     except (StoreError, RecordError) as unreadable:
         cause = unreadable
-    with _salvaged(context, repository) as snapshot:
-        return Reading(view(snapshot), None, cause, is_salvaged=True)
+    with _salvaged(context, repository) as (snapshot, source):
+        return Reading(view(snapshot), None, cause, is_salvaged=True, source=source)
 
 
 def agents_of(snapshot: Snapshot | None, context: Context) -> list[Agent]:
@@ -137,23 +144,50 @@ def _has_something(store: Store, repository: Repository | None, context: Context
 
 
 @contextmanager
-def _salvaged(context: Context, repository: Repository | None) -> Iterator[Snapshot | None]:
-    """Yield a throwaway store of what the registry and the spools know; None where there is no room for one either."""
+def _salvaged(context: Context, repository: Repository | None) -> Iterator[tuple[Snapshot | None, str]]:
+    """Yield a throwaway store of what is known without the store, and what that is, in words; None without any room."""
     import tempfile  # noqa: PLC0415 -- 6 ms, for a store that cannot be read
 
     with ExitStack() as stack:
-        snapshot = None
+        snapshot, source = None, "the registry"
         try:
             directory = tempfile.TemporaryDirectory(prefix="agent-tracker-", ignore_cleanup_errors=True)
-            store = Store(os.path.join(stack.enter_context(directory), "salvaged.lmdb"), SALVAGE_BYTES)
-            facts = _known_facts(context, repository)
-            store.write(lambda writer: apply(writer, facts, now=context.now), timeout_s=TIMEOUT_S)
+            store, source = _throwaway(stack.enter_context(directory), context, repository)
             snapshot = stack.enter_context(store.snapshot())
         except ConfigError:
             raise
         except (AgentTrackerError, OSError):
             pass  # what follows is shown without
-        yield snapshot
+        yield snapshot, source
+
+
+def _throwaway(directory: str, context: Context, repository: Repository | None) -> tuple[Store, str]:
+    """Return a store made of the newest backup that can be read, the registry and the spools; and that in words."""
+    facts = _known_facts(context, repository)
+    spools = "the registry and this repository's spool" if repository else "the registry"
+    for number, backup in enumerate([*_backups(context)[:MAX_TRIED], None]):
+        path = os.path.join(directory, f"{number}.lmdb")
+        store = Store(path, SALVAGE_BYTES)
+        try:
+            if backup:
+                copy_bytes(backup.path, path)
+            store.write(lambda writer: apply(writer, facts, now=context.now), timeout_s=TIMEOUT_S)
+        except (StoreError, RecordError, OSError):
+            if backup is None:
+                raise
+            continue
+        made = time.strftime("%Y-%m-%d %H:%M", time.localtime(backup.made_at)) if backup else ""
+        return store, f"the backup of {made}, {spools}" if made else spools
+    raise AssertionError  # the last one is no backup
+
+
+def _backups(context: Context) -> list[Manifest]:
+    try:
+        return read_manifests(open_store(context)[0].backups_dir)
+    except StoreError:
+        return read_manifests(
+            context.paths.backups_of(str(read_settings(context.paths, context.env)["databasePath"].value))
+        )
 
 
 def _known_facts(context: Context, repository: Repository | None) -> list[Fact]:
