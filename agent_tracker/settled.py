@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import zlib
 
+from agent_tracker.durability import fingerprint
 from agent_tracker.paths import RepositoryPaths
 from agent_tracker.repository import worktrees
 
@@ -100,6 +101,8 @@ def look_at_remotes(common_dir: str, *, max_names: int = MAX_NAMES) -> str:
 def is_settled(paths: UserPaths, env: Mapping[str, str], repository: Repository, *, now: int) -> bool:
     """Tell whether nothing has changed since the last flush left everything in the database, and nothing is due.
 
+    Nor has anybody else been at the database: a flush would find out what he did.
+
     Args:
         paths: The user's.
         env: The environment.
@@ -112,7 +115,7 @@ def is_settled(paths: UserPaths, env: Mapping[str, str], repository: Repository,
             due, _, then = file.read().partition("\n")
         database = then.partition("\n")[0]
         is_due = not due.isdigit() or now >= int(due)
-        return not is_due and os.path.exists(database) and then == look(paths, env, repository, database)
+        return not is_due and fingerprint.matches(database) and then == look(paths, env, repository, database)
     except OSError:
         return False
 
