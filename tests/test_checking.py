@@ -1,0 +1,208 @@
+"""The fingerprint of the database, and the check by a process of its own where it does not match."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent_tracker.durability import checking, fingerprint
+from agent_tracker.durability.checking import check_file
+from agent_tracker.errors import DamageError, UncheckedError
+from agent_tracker.locking import locked
+from agent_tracker.store import Store
+from facts import SIZE_BYTES, apply_all, commit_fact, oid, project_fact, reading, store_at
+
+PAGE = 4096
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A store with one commit."""
+    made = store_at(tmp_path)
+    apply_all(made, [project_fact(), commit_fact("one")])
+    return made
+
+
+@pytest.fixture
+def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files for which a checking process was really started, in their order."""
+    started: list[str] = []
+    run = subprocess.run
+
+    def counted(argv: list[str], **options: object) -> object:
+        started.append(argv[4])
+        return run(argv, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(subprocess, "run", counted)
+    return started
+
+
+def touch(path: str) -> None:
+    """Let another program have been at the file, which it did not change."""
+    os.utime(path, ns=(1, 1))
+
+
+def has_commit(store: Store) -> bool:
+    """Tell whether the store gives its commit."""
+    return reading(store, lambda snapshot: snapshot.commit(oid("one")) is not None)
+
+
+def test_what_we_closed_ourselves_is_not_checked(store: Store, checks: list[str]) -> None:
+    """Neither reading nor writing starts a process."""
+    assert has_commit(store)
+    apply_all(store, [commit_fact("two")])
+    assert has_commit(Store(store.path, SIZE_BYTES))
+    assert checks == []
+
+
+def test_what_another_was_at_is_checked_once(store: Store, checks: list[str]) -> None:
+    """It is found sound, and known again from then on."""
+    touch(store.path)
+    assert not fingerprint.matches(store.path)
+    assert has_commit(store)
+    assert has_commit(store)
+    assert checks == [store.path]
+    assert fingerprint.matches(store.path)
+    assert fingerprint.counts(store.path)["commits"] == 1
+
+
+def test_before_writing_it_is_checked_too(store: Store, checks: list[str]) -> None:
+    """Nothing is written into a file that nobody looked at."""
+    touch(store.path)
+    apply_all(store, [commit_fact("two")])
+    assert checks == [store.path]
+
+
+def test_a_copy_with_the_times_put_back_is_noticed(store: Store, checks: list[str], tmp_path: Path) -> None:
+    """The inode or the time of the change gives it away."""
+    status = Path(store.path).stat()
+    content = Path(store.path).read_bytes()
+    (tmp_path / "copy").write_bytes(content)
+    (tmp_path / "copy").replace(store.path)
+    os.utime(store.path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert has_commit(store)
+    assert checks == [store.path]
+
+
+def test_while_it_is_written_readers_do_not_wait(store: Store, checks: list[str]) -> None:
+    """Who holds the lock has had it checked: the fingerprint is away, and reading goes on."""
+    fingerprint.forget(store.path)
+    with locked(f"{store.path}.write", timeout_s=1):
+        assert has_commit(store)
+    assert checks == []
+
+
+def test_a_killed_writer_leaves_no_fingerprint(store: Store, checks: list[str]) -> None:
+    """The next one has the file checked, and finds what was committed before."""
+    code = (
+        "import os, signal, sys\nfrom agent_tracker.store import Store\n"
+        f"with Store({store.path!r}, {SIZE_BYTES}).writer(timeout_s=1) as writer:\n"
+        "    writer.set_schema_version('2')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    assert done.wait(timeout=30) == -signal.SIGKILL
+    assert not Path(fingerprint.stored_at(store.path)).exists()
+    assert has_commit(store)
+    assert checks == [store.path]
+
+
+def test_an_exception_of_ours_leaves_a_fingerprint(store: Store, checks: list[str]) -> None:
+    """The transaction was dropped; the file is as sound as it was."""
+    with pytest.raises(KeyError), store.writer(timeout_s=1):
+        raise KeyError
+    assert has_commit(store)
+    assert checks == []
+    assert fingerprint.counts(store.path)["commits"] == 1
+
+
+@pytest.mark.damages
+def test_a_damaged_page_ends_the_other_process_and_not_this_one(store: Store) -> None:
+    """LMDB aborts, or reads past the end of the map: here that is a line."""
+    content = bytearray(Path(store.path).read_bytes())
+    for page in range(2, len(content) // PAGE):
+        content[page * PAGE + 8 : page * PAGE + 16] = b"\xff" * 8
+    Path(store.path).write_bytes(content)
+    with pytest.raises(DamageError, match="is damaged: ") as caught:
+        has_commit(store)
+    assert caught.value.hint == "agent-tracker recover"
+    assert check_file(store.path, level="records").problems
+
+
+@pytest.mark.damages
+def test_a_signal_is_said_by_its_name(store: Store) -> None:
+    """A file that shrinks under the reader is SIGBUS in LMDB; in the checking process alone."""
+    content = bytearray(Path(store.path).read_bytes())
+    os.truncate(store.path, 2 * PAGE)
+    (problem, *_) = check_file(store.path, level="records").problems
+    assert "SIGBUS" in problem
+    assert len(content) > 2 * PAGE
+
+
+@pytest.mark.damages
+def test_a_count_that_is_wrong_is_found(store: Store) -> None:
+    """All checksums are right, and a record is missing: pages of another time."""
+    with store.writer(timeout_s=1) as writer:
+        writer.put_counts()
+        counted = writer.table("schema").get(b"counts") or b""
+    with store.writer(timeout_s=1) as writer:
+        writer.put_counts = dict  # type: ignore[method-assign]
+        writer.table("schema").put(b"counts", counted.replace(b"commits 1\n", b"commits 2\n"))
+    assert check_file(store.path).problems == ("commits: 1 records are there, 2 were written",)
+
+
+def test_a_check_that_takes_too_long_is_no_damage(store: Store) -> None:
+    """Nothing is known then: an error of its own, and the file stays as it is."""
+    touch(store.path)
+    with pytest.raises(UncheckedError, match="takes longer than"):
+        check_file(store.path, timeout_s=0.001)
+    hurried = Store(store.path, SIZE_BYTES, check_timeout_s=0.001)
+    with pytest.raises(UncheckedError):
+        has_commit(hurried)
+    assert has_commit(store)
+
+
+def test_a_process_that_cannot_be_started_is_no_damage(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No interpreter, or one without lmdb: an error that says what it said."""
+    monkeypatch.setattr(checking.sys, "path", ["/nonexistent"])
+    with pytest.raises(UncheckedError, match="could not be made"):
+        check_file(store.path)
+
+
+def test_modes_are_mended(store: Store) -> None:
+    """What others could read is the owner's alone after the next writing."""
+    beside = [Path(store.path + suffix) for suffix in ("", "-lock", ".write")]
+    for path in beside:
+        path.chmod(0o644)
+    apply_all(store, [commit_fact("two")])
+    assert [path.stat().st_mode & 0o777 for path in beside] == [0o600] * 3
+
+
+def test_the_counts_are_those_of_the_last_transaction(store: Store) -> None:
+    """In the store, and in the fingerprint beside it."""
+    apply_all(store, [commit_fact("two"), commit_fact("three")])
+    assert reading(store, lambda snapshot: snapshot.counts())["commits"] == 3
+    assert fingerprint.counts(store.path) == reading(store, lambda snapshot: snapshot.counts())
+
+
+@pytest.mark.parametrize("text", ["", "\n", "x" * 100, "1 2 3 4\n", "1\ncommits x\n", "\0\xff\n"])
+def test_a_fingerprint_that_is_none_is_a_reason_to_check(store: Store, checks: list[str], text: str) -> None:
+    """Whatever stands there, the store is read."""
+    Path(fingerprint.stored_at(store.path)).write_text(text)
+    assert has_commit(store)
+    assert checks == [store.path]
+
+
+def test_a_read_only_place_is_checked_once_a_process(store: Store, checks: list[str]) -> None:
+    """The fingerprint cannot be kept: the process remembers it."""
+    fingerprint.forget(store.path)
+    lock = Path(store.path + ".write")
+    lock.unlink()
+    lock.mkdir()  # where nothing can be locked, nothing can be kept either
+    assert has_commit(store)
+    assert has_commit(store)
+    assert checks == [store.path]
