@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import msgspec
 
 from agent_tracker import packing
+from agent_tracker.benches.bench_durability import DurabilityCost, measure_durability
 from agent_tracker.benches.bench_facts import apply_facts, made_agents, made_commits
 from agent_tracker.benches.bench_hooks import (
     CommitCost,
@@ -106,6 +107,7 @@ class Figures(NamedTuple):
     rebase: RebaseCost
     others: OthersCost
     reading: ReadingCost
+    durability: DurabilityCost
 
 
 def _say_nothing(_step: str) -> None:
@@ -150,10 +152,12 @@ def _measure(place: Throwaway, commits: int, facts: int, progress: Callable[[str
     store = _measure_store(place, facts)
     progress(f"reading commands, {few} rounds")
     reading = measure_reading(place, agent, few, commits=2 * facts)
+    progress(f"check, backup and recovery, {facts} commits")
+    durability = measure_durability(place, agent, facts)
     progress("codecs")
     codecs = _measure_codecs(place, few)
     took_s = time.perf_counter() - start
-    return Figures(machine, ESTIMATOR, commit, push, flush, store, codecs, took_s, rebase, others, reading)
+    return Figures(machine, ESTIMATOR, commit, push, flush, store, codecs, took_s, rebase, others, reading, durability)
 
 
 # -- the machine -------------------------------------------------------------------------------------------------------

@@ -171,6 +171,8 @@ def _sealed_environment(root: str) -> dict[str, str]:
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_TERMINAL_PROMPT": "0",
         "COLUMNS": "80",
+        # A process that looks after the database would disturb what is measured, and outlive the place.
+        "AGENT_TRACKER_BACKUP_INTERVAL": "0",
     }
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agent_tracker.benches.bench import Codec, Figures, StoreSpeed
+    from agent_tracker.benches.bench_durability import DurabilityCost
     from agent_tracker.benches.bench_hooks import CommitCost, FlushCost, PushCost, Range, RebaseCost
     from agent_tracker.benches.bench_others import Other, OthersCost
     from agent_tracker.benches.bench_reading import ReadingCost
@@ -46,6 +47,7 @@ def as_lines(figures: Figures) -> list[str]:
         _flush_lines(figures.flush),
         _reading_lines(figures.reading),
         _store_lines(figures.store),
+        _durability_lines(figures.durability),
         _codec_lines(figures.codecs),
     )
     return [line for part in parts for line in (*part, "")] + [f"Measured in {figures.took_s:.0f} s."]
@@ -143,6 +145,16 @@ def _store_lines(store: StoreSpeed) -> list[str]:
         _line("database", f"{store.bytes_per_commit:.0f}", "bytes a commit, indexes included"),
         _line("commits read", f"{store.commit_reads_per_s:,.0f}", at_random),
         _line("agents read", f"{store.agent_reads_per_s:,.0f}", at_random),
+    ]
+
+
+def _durability_lines(durability: DurabilityCost) -> list[str]:
+    return [
+        f"keeping the store safe, with {durability.commits:,} commits in it; in seconds",
+        _line("every page and checksum", f"{durability.check_s:.2f}", "by a process of its own"),
+        _line("verify", f"{durability.verify_s:.2f}", "that, and all standings against the facts"),
+        _line("backup", f"{durability.backup_s:.2f}", "a compact copy, read in full"),
+        _line("recovery", f"{durability.recovery_s:.2f}", "from backup, segments and git"),
     ]
 
 
