@@ -190,6 +190,17 @@ def test_a_damaged_backup_is_passed_over(work: GitRepo) -> None:
 
 
 @pytest.mark.damages
+def test_a_backup_of_the_future_is_taken_last(work: GitRepo) -> None:
+    """The clock was wrong when it was made: it is older than those that seem older."""
+    backed_up(1_999_999_999)
+    work.commit("c: work", env={"AGENT_TRACKER_AGENT": "one"})
+    work.ok("flush")
+    right = backed_up(1_899_999_999)
+    damage(database())
+    assert plan(context()).backup == right
+
+
+@pytest.mark.damages
 @pytest.mark.parametrize("size", [0, 100, PAGE, 3 * PAGE + 10])
 def test_a_file_cut_off_is_damaged_and_comes_back(work: GitRepo, size: int) -> None:
     """Also where nothing is left by which it is known as LMDB's: it is the very file that was ours."""

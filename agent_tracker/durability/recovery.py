@@ -91,7 +91,7 @@ def plan(context: Context) -> Plan:
     """
     store, _ = open_store(context)
     state, problems = _examine(store)
-    backup, refused = (None, ()) if state == SOUND else _newest_sound(store.backups_dir)
+    backup, refused = (None, ()) if state == SOUND else _newest_sound(store.backups_dir, context.now)
     known = _known_paths(context, backup)
     present = tuple(path for path in known if os.path.isdir(path))
     return Plan(
@@ -113,9 +113,13 @@ def _examine(store: Store) -> tuple[str, tuple[str, ...]]:
     return (DAMAGED, problems) if problems else (SOUND, ())
 
 
-def _newest_sound(directory: str) -> tuple[Manifest | None, tuple[tuple[str, str], ...]]:
+def _newest_sound(directory: str, now: int) -> tuple[Manifest | None, tuple[tuple[str, str], ...]]:
+    """Return the newest backup that passes, and the newer ones that do not.
+
+    What says that it was made in the future is tried last: the clock was wrong then.
+    """
     refused: list[tuple[str, str]] = []
-    for backup in read_manifests(directory):
+    for backup in sorted(read_manifests(directory), key=lambda each: each.made_at > now):
         problems = check_file(backup.path).problems
         if not problems:
             return backup, tuple(refused)
