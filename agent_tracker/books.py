@@ -64,12 +64,12 @@ class Books:
         self._writer = writer
         self._now = now
         self._earned: dict[str, list[tuple[int, int]]] = {}
+        self._alike: dict[str, list[tuple[int, Sequence[tuple[int, int]]]]] = {}
         self._commits: dict[str, int] = {}
         self._changed: set[str] = set()
         self._tallies: dict[Place, Tally] = {}
         self._before: dict[Place, Tally] = {}
         self._lasts: dict[Place, _Last] = {}
-        self._simple: dict[str, bool] = {}
         self._points: dict[str, int] = {}
         self._late: dict[str, int] = {}
         self.is_incomplete = False
@@ -119,24 +119,24 @@ class Books:
 
     def _earn_commits(self, agent: str, share: int, made: Sequence[tuple[int, int]], sign: int) -> int:
         timeline = self._writer.timeline()
-        earned = self._earned.setdefault(agent, [])
         self._commits[agent] = self._commits.get(agent, 0) + len(made) * sign
-        if timeline.is_constant and self._is_simple(agent):
-            total = timeline.commit_micro(share, 0) * len(made) * sign
-            earned.append((max(at for _, at in made) * NS, total))
-            return total
+        if timeline.is_constant:
+            each = timeline.commit_micro(share, 0) * sign
+            self._alike.setdefault(agent, []).append((each, made))
+            return each * len(made)
         amounts = [(at * NS, timeline.commit_micro(share, at) * sign) for _, at in made]
-        earned += amounts
+        self._earned.setdefault(agent, []).extend(amounts)
         return sum(micro for _, micro in amounts)
 
-    def _is_simple(self, agent: str) -> bool:
-        """Tell whether all that an agent earns goes into one sum."""
-        found = self._simple.get(agent)
-        if found is None:
-            known, number = self._writer.numbered_agents()[agent]
-            has_moments = known.transitions or journal_tables.ledger(self._writer, number).boundaries
-            found = self._simple[agent] = not has_moments
-        return found
+    def _amounts(self, agent: str, moments: tuple[int, ...]) -> list[tuple[int, int]]:
+        """Return all that an agent earned in this transaction, once it is known at which moments that is parted."""
+        amounts = list(self._earned.get(agent, ()))
+        for each, made in self._alike.get(agent, ()):
+            if moments:
+                amounts += [(at * NS, each) for _, at in made]
+            else:
+                amounts.append((max(at for _, at in made) * NS, each * len(made)))
+        return amounts
 
     def _count(self, place: Place, commits: int, micro: int, last_at: int) -> None:
         self.tally(place, commits=commits, earned_micro=micro)
@@ -151,7 +151,7 @@ class Books:
         gains = []
         for agent in sorted(self._earned.keys() | self._commits.keys() | self._changed):
             commits = self._commits.get(agent, 0)
-            experience = sum(micro for _, micro in self._earned.get(agent, ()))
+            experience = sum(micro for _, micro in self._amounts(agent, ()))
             self._points[agent] = self._writer.numbered_agents()[agent][0].standing.skill_points
             if not self.is_incomplete:
                 self._write(agent, commits)
@@ -198,7 +198,7 @@ class Books:
         if moved is None:
             self._late[agent_id] = commits
             return
-        ledger = added(moved, self._earned.get(agent_id, ()))
+        ledger = added(moved, self._amounts(agent_id, moved.boundaries))
         if ledger != kept:
             journal_tables.put_ledger(self._writer, number, ledger)
         self._stand(agent, career, ledger, commits)

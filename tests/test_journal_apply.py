@@ -542,3 +542,19 @@ def test_a_tally_tells_projects_apart(store: Store) -> None:
         (2, 1, 1, NOW + 1)
     ]
     assert PROJECT
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        pytest.param([bug("b", "c3", at=NOW + 5)], id="about-a-commit"),
+        pytest.param([bug("b", agent=CODER.id, at=NOW + 5)], id="about-an-agent"),
+        pytest.param([rewrite("c1", "c2"), bug("b", "c3", at=NOW + 5)], id="with-a-rewrite"),
+    ],
+)
+def test_a_bug_in_the_midst_of_the_commits_it_comes_with(tmp_path: Path, others: list[Fact]) -> None:
+    """What was earned before it and after it is told apart, though nothing was known of it when they were counted."""
+    store = store_at(tmp_path)
+    commits = [commit_fact(f"c{number}", marks=by_agent("coder"), at=NOW + number) for number in range(10)]
+    apply_all(store, [project_fact(), CODER, *commits, *others])
+    assert problems(store) == ()
