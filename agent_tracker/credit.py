@@ -7,6 +7,8 @@ once. Pure; a component is all commits that rewrites connect, and the result doe
 from __future__ import annotations
 
 import heapq
+from array import array
+from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.records import (
@@ -24,13 +26,16 @@ from agent_tracker.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["SPLIT", "Node", "Replayed", "blend", "replay"]
+    from agent_tracker.rules import Timeline
+
+__all__ = ["SPLIT", "Counted", "Node", "Replayed", "blend", "components", "initial_status", "replay"]
 
 
 SPLIT = "split"
 """A rewrite by which a commit's work came to lie in several commits, each of which counts."""
+NS = 10**9
 _INITIAL = {"rebase": PROVISIONAL, "squash": PROVISIONAL, "arrived": PROVISIONAL, "gone": REWRITTEN}
 
 
@@ -55,6 +60,33 @@ class Replayed(NamedTuple):
     states: dict[bytes, CommitState]
     homes: dict[bytes, bytes]
     earned_at: dict[bytes, int]
+
+
+class Counted:
+    """The counted commits of the same people in one project: when their work was first committed, and the newest."""
+
+    __slots__ = ("at", "credits", "last_at", "project")
+
+    def __init__(self, project: int, credits: Credits) -> None:
+        self.project = project
+        self.credits = credits
+        self.at = array("q")
+        self.last_at = 0
+
+    def amounts(self, share: int, moments: Sequence[int], timeline: Timeline) -> Iterator[tuple[int, int]]:
+        """Yield what an agent earned by them between each two of the moments: (Unix nanoseconds, millionths).
+
+        The moments hold those at which the rules changed, so that all commits between two of them earn the same.
+        """
+        times = sorted(self.at) if moments else [max(self.at)]
+        start, count = 0, len(self.at)
+        for moment in moments:
+            end = bisect_left(times, -(-moment // NS), start)
+            if end > start:
+                yield times[end - 1] * NS, timeline.commit_micro(share, times[end - 1]) * (end - start)
+            start = end
+        if count > start:
+            yield times[-1] * NS, timeline.commit_micro(share, times[-1]) * (count - start)
 
 
 def initial_status(operation: str) -> str:
@@ -110,6 +142,29 @@ def replay(
         if status[oid] == COUNTED:
             status[oid] = REWRITTEN if oid not in alive else ABANDONED if oid in lost else COUNTED
     return Replayed({oid: CommitState(status[oid], credits[oid]) for oid in nodes}, home, earned_at)
+
+
+def components(rewrites: list[RewriteFact], known: Iterable[bytes]) -> Iterator[tuple[list[bytes], list[RewriteFact]]]:
+    """Yield the known commits that rewrites connect, and those rewrites."""
+    leader: dict[bytes, bytes] = {}
+
+    def find(oid: bytes) -> bytes:
+        while leader.setdefault(oid, oid) != oid:
+            leader[oid] = leader[leader[oid]]
+            oid = leader[oid]
+        return oid
+
+    for rewrite in rewrites:
+        leader[find(rewrite.old)] = find(rewrite.new)
+    members: dict[bytes, list[bytes]] = {}
+    for oid in known:
+        if oid in leader:
+            members.setdefault(find(oid), []).append(oid)
+    edges: dict[bytes, list[RewriteFact]] = {}
+    for rewrite in rewrites:
+        edges.setdefault(find(rewrite.old), []).append(rewrite)
+    for head, oids in members.items():
+        yield oids, edges[head]
 
 
 def _taken_back(sources: Mapping[bytes, list[RewriteFact]], undone: Iterable[UndoneFact]) -> set[bytes]:

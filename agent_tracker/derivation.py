@@ -6,10 +6,11 @@ keeps up to date piece by piece must come out the same here, where all facts lie
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from operator import add
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_tracker import journal_codec, journal_tables, packing
-from agent_tracker.credit import Node, Replayed, replay
+from agent_tracker.credit import Counted, Node, components, initial_status, replay
 from agent_tracker.derived import EVERYBODY, Graded, Ledger, Place, SessionState, Tally
 from agent_tracker.errors import StoreError
 from agent_tracker.journal import BugFact, GradeFact, PulseFact, PushFact, SessionFact, WithdrawalFact
@@ -22,198 +23,372 @@ from agent_tracker.records import (
     AgentFact,
     Commit,
     CommitState,
+    CreditFact,
+    Credits,
+    LossFact,
     RewriteFact,
+    SightingFact,
     Standing,
+    UndoneFact,
     is_agent,
     main_agent,
 )
 from agent_tracker.registration import Roster
-from agent_tracker.stored_facts import (
-    corrected_credits,
-    is_lost,
-    made_at,
-    own_credits,
-    registered_agent,
-    sighting_of,
-    undone_facts,
-)
-from agent_tracker.tables import MAX_TIME, Snapshot
+from agent_tracker.stored_facts import Told, made_at, own_credits, registered_agent
+from agent_tracker.tables import MAX_TIME, PREFIX_BYTES, Snapshot
 from agent_tracker.xp import Career, boundaries, grades_in_force, ledger_of, pulse_micro, standing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
+    from agent_tracker.packing import RawCommit
     from agent_tracker.rules import Timeline
     from agent_tracker.tables import Writer
 
-__all__ = ["Derivation", "derive", "rederive"]
+    Tick = Callable[[int], object]
+    Watch = Callable[[bytes, bytes, packing.EventFact], object]
+
+__all__ = ["Derivation", "Moved", "derive", "rederive", "write_journal"]
 
 NS = 10**9
+TICK = 1 << 14
+"""After how many records it is said again how far the work is."""
+
+_LATER = (SightingFact, CreditFact, UndoneFact, LossFact)
+"""What is said of one commit, and may make of it something else than its own fact does."""
+_JUDGED = (GradeFact, BugFact, PushFact)
+
+
+def _nothing(*_of: object) -> None:
+    """Be told, and do nothing."""
+
+
+class Moved(NamedTuple):
+    """A commit whose stored state is not what follows from the facts."""
+
+    stored: Commit
+    state: CommitState
+    earned_at: int
 
 
 class Derivation(NamedTuple):
     """All that follows from the facts.
 
-    `agents` carry a new agent's standing, `standings` the one they earned; both by id. `commits` are as they are
-    stored, each with its number; `states` and `earned_at` are what follows for them, by oid. `graded` are by subject,
-    `bugs` by their key, `pushes` (to whom they are put down) by oid, `sessions` by their key.
+    `agents` carry a new agent's standing, `standings` the one they earned; both by id. `places` are the commits' keys
+    in the index by project, in the order of their numbers, of which `last_number` is the last; `moved` are those that
+    should be stored otherwise. `graded` are by subject, `bugs` by their key, `pushes` (to whom they are put down) by
+    oid, `sessions` by their key.
     """
 
     agents: dict[str, Agent]
     standings: dict[str, Standing]
     ledgers: dict[int, Ledger]
     tallies: dict[Place, Tally]
-    commits: dict[bytes, tuple[int, Commit]]
+    places: list[bytes]
+    last_number: int
+    moved: list[Moved]
     rewrites: list[RewriteFact]
-    states: dict[bytes, CommitState]
-    earned_at: dict[bytes, int]
     graded: dict[bytes, Graded]
     bugs: dict[bytes, BugPlace]
     pushes: dict[bytes, int]
     sessions: dict[bytes, SessionState]
 
 
-def derive(snapshot: Snapshot, timeline: Timeline | None = None) -> Derivation:
+def derive(
+    snapshot: Snapshot, timeline: Timeline | None = None, *, tick: Tick = _nothing, watch: Watch = _nothing
+) -> Derivation:
     """Return everything that follows from a store's facts.
+
+    Each table is read once. Most commits are nothing but themselves, and are done with at once; those of which an event
+    tells something are kept until they can be looked at together.
 
     Args:
         snapshot: The store.
         timeline: The rules, where others are asked about than the store's.
+        tick: Is told now and then how many more records were read.
+        watch: Is shown each event: its key, its value, and what they say.
 
     Raises:
         StoreError: A record is damaged, or one that is referred to is missing.
         RecordError: A record is of a newer format.
     """
-    return _Fold(snapshot, timeline or snapshot.timeline()).run()
+    return _Fold(snapshot, timeline or snapshot.timeline(), tick, watch).run()
+
+
+class _Own(NamedTuple):
+    """What follows for commits with the same marks in one project, made in the same way while the roster was the same.
+
+    `shares` are the credits by number, `counted` is None where they do not count.
+    """
+
+    state: CommitState
+    shares: tuple[tuple[int, int], ...]
+    project: bytes
+    counted: Counted | None
+
+
+class _Outcome(NamedTuple):
+    """What follows for one commit that is looked at again: its project's number, its state, where its work lives."""
+
+    project: int
+    state: CommitState
+    home: bytes
+
+
+class _Later(NamedTuple):
+    """A commit that is looked at again: its number, its fact, and its stored state with its key before it."""
+
+    sequence: int
+    raw: RawCommit
+    stored: bytes
 
 
 class _Fold:
-    def __init__(self, snapshot: Snapshot, timeline: Timeline) -> None:
+    def __init__(self, snapshot: Snapshot, timeline: Timeline, tick: Tick, watch: Watch) -> None:
         self._snapshot = snapshot
         self._timeline = timeline
-        keep = (AgentFact, RewriteFact)
-        rows = (packing.unpack_event(key, value) for key, value in snapshot.table("events").items())
-        events = [event for event in rows if isinstance(event, keep)]
-        self._agents = {e.id: registered_agent(snapshot, e) for e in events if isinstance(e, AgentFact)}
-        self._rewrites = [event for event in events if isinstance(event, RewriteFact)]
-        sessions = {fact.id: fact.agent for fact in journal_tables.facts(snapshot, SessionFact)}
-        self._roster = Roster(self._agents.values(), lambda session: sessions.get(session, ""))
+        self._tick = tick
+        self._events: dict[type, list[Any]] = {}
+        for fact in self._unpacked_events(watch):
+            self._events.setdefault(type(fact), []).append(fact)
+        self._agents = {fact.id: registered_agent(snapshot, fact) for fact in self._facts(AgentFact)}
+        self._sessions: dict[str, SessionFact] = {fact.id: fact for fact in self._facts(SessionFact)}
+        self._roster = Roster(self._agents.values(), self._agent_of_session)
         stored = snapshot.numbered_agents()
         self._numbers = {agent: stored[agent][1] for agent in self._agents if agent in stored}
         self._projects = {fact.id: number for number, fact in snapshot.numbered_projects().items()}
         self._earned: dict[str, list[tuple[int, int]]] = {agent: [] for agent in self._agents}
         self._commits: dict[str, int] = {}
+        self._counted: dict[tuple[int, Credits], Counted] = {}
+        self._owns: dict[tuple[int, int, int, str], _Own] = {}
+        self._outcomes: dict[bytes, _Outcome] = {}
+        self._moved: list[Moved] = []
         self._tallies: dict[Place, Tally] = {}
 
     def run(self) -> Derivation:
-        commits = {commit.oid: (sequence, commit) for sequence, commit in _commits(self._snapshot)}
-        replayed = self._replay({oid: commit for oid, (_, commit) in commits.items()})
-        for oid, (_, commit) in commits.items():
-            if replayed.states[oid].status == COUNTED:
-                self._count(commit, replayed.states[oid], replayed.earned_at[oid])
-        sessions = {fact.id: fact for fact in journal_tables.facts(self._snapshot, SessionFact)}
-        states = self._pulse(sessions)
-        graded = self._grade({oid: commit for oid, (_, commit) in commits.items()}, replayed, sessions)
-        bugs = self._bugs(commits, replayed)
-        pushes = self._push(commits, replayed)
+        """Return everything that follows."""
+        places, last_number = self._derive_commits()
+        states = self._pulse()
+        graded = self._grade()
+        bugs = self._bugs()
+        pushes = self._push()
         ledgers, standings = self._fold(graded, bugs)
-        found = ((place, journal_tables.bounded_tally(tally)) for place, tally in self._tallies.items())
-        tallies = {place: tally for place, tally in found if tally != Tally()}
+        bounded = ((place, journal_tables.bounded_tally(tally)) for place, tally in self._tallies.items())
         return Derivation(
             self._agents,
             standings,
             ledgers,
-            tallies,
-            commits,
-            self._rewrites,
-            replayed.states,
-            replayed.earned_at,
+            {place: tally for place, tally in bounded if tally != Tally()},
+            places,
+            last_number,
+            self._moved,
+            self._facts(RewriteFact),
             graded,
             bugs,
             pushes,
             states,
         )
 
+    def _unpacked_events(self, watch: Watch) -> Iterator[packing.EventFact]:
+        for count, (key, value) in enumerate(self._snapshot.table("events").items(), 1):
+            fact = packing.unpack_event(key, value)
+            watch(key, value, fact)
+            yield fact
+            if not count % TICK:
+                self._tick(TICK)
+
+    def _facts(self, of: type[Any]) -> list[Any]:
+        """Return the events of one kind, in the order of their keys."""
+        return self._events.get(of, [])
+
+    def _agent_of_session(self, session: str) -> str:
+        fact = self._sessions.get(session)
+        return fact.agent if fact else ""
+
     # -- commits
 
-    def _replay(self, commits: dict[bytes, Commit]) -> Replayed:
-        """Return what follows for every commit from all facts, component by component."""
-        whole = Replayed({}, {}, {})
-        linked = _components(self._rewrites, commits)
-        for members, rewrites in linked:
-            _join(whole, self._replayed(members, commits, rewrites))
-        for oid in commits:
-            if oid not in whole.states:
-                _join(whole, self._replayed({oid}, commits, []))
-        return whole
+    def _derive_commits(self) -> tuple[list[bytes], int]:
+        """Derive every commit; return their keys in the index by project, and the last number."""
+        linked = {oid for fact in self._facts(RewriteFact) for oid in (fact.old, fact.new)}
+        linked.update(fact.oid for of in _LATER for fact in self._facts(of))
+        judged = {fact.oid for of in _JUDGED for fact in self._facts(of)}
+        later: dict[bytes, _Later] = {}
+        places: list[bytes] = []
+        states = self._stored_states()
+        owns, epoch, pack_state = self._owns, self._roster.epoch, packing.pack_commit_state
+        sequence = 0
+        for key, value in self._snapshot.table("commits").items():
+            sequence = int.from_bytes(key, "big")
+            raw = packing.unpack_commit(value)
+            oid, project, operation, marks, committed_at, recorded_at, _ = raw
+            at = min(committed_at, recorded_at)
+            state, shares, prefix, counted = owns.get((marks, epoch(at), project, operation)) or self._own(raw, at)
+            places.append(prefix + committed_at.to_bytes(5, "big") + key)
+            if not len(places) % TICK:
+                self._tick(TICK)
+            stored = states[sequence] if sequence < len(states) else b""
+            if oid in linked:
+                later[oid] = _Later(sequence, raw, stored)
+                continue
+            if stored != oid[:PREFIX_BYTES] + pack_state(sequence, state.status, shares):
+                self._compare(sequence, oid, state, at)
+            if counted is not None:
+                counted.at.append(at)
+                counted.last_at = max(counted.last_at, committed_at)
+            if oid in judged:
+                self._outcomes[oid] = _Outcome(project, state, oid)
+        self._replay(later)
+        return places, sequence
 
-    def _replayed(self, members: set[bytes], commits: dict[bytes, Commit], rewrites: list[RewriteFact]) -> Replayed:
-        undone = [fact for oid in members for fact in undone_facts(self._snapshot, oid)]
-        lost = {oid for oid in members if is_lost(self._snapshot, oid)}
-        return replay({oid: self._node(commits[oid]) for oid in members}, rewrites, undone, lost)
+    def _stored_states(self) -> list[bytes]:
+        """Return the stored states in the order of their commits' numbers, each with its key before it."""
+        most = self._snapshot.table("commits").count()
+        found = [b""] * (most + 1)
+        unpack = packing.unpack_commit_state
+        for count, (key, value) in enumerate(self._snapshot.table("commits.oid").items(), 1):
+            sequence = unpack(value)[0]
+            if sequence <= most:
+                found[sequence] = key + value
+            if not count % TICK:
+                self._tick(TICK)
+        return found
 
-    def _node(self, commit: Commit) -> Node:
-        sighting = sighting_of(self._snapshot, commit.oid)
-        marks = sighting.marks if sighting else self._snapshot.marks(commit.marks)
-        own = own_credits(marks, self._roster, made_at(commit))
-        corrected = corrected_credits(self._snapshot, commit.oid, self._roster)
-        return Node(commit.operation, own.credits, corrected, made_at(commit))
+    def _own(self, raw: RawCommit, at: int) -> _Own:
+        """Return what follows for a commit of which nothing is told but that it was made then (Unix seconds)."""
+        _, project, operation, marks, *_ = raw
+        if project not in self._snapshot.numbered_projects():
+            raise StoreError(f"project number {project} is referred to but not there", "agent-tracker verify")
+        credits = own_credits(self._snapshot.marks(marks), self._roster, at).credits
+        state = CommitState(initial_status(operation), credits)
+        counted = self._group(project, credits) if state.status == COUNTED else None
+        own = _Own(state, self._numbered(credits), project.to_bytes(4, "big"), counted)
+        self._owns[marks, self._roster.epoch(at), project, operation] = own
+        return own
 
-    def _count(self, commit: Commit, state: CommitState, earned_at: int) -> None:
-        project = self._projects[commit.project]
-        last_at = min(max(commit.committed_at, 0), MAX_TIME)
-        self._tally(Place(EVERYBODY, project), commits=1, last_at=last_at)
-        for agent, share in state.credits:
-            micro = 0
-            if is_agent(agent):
-                micro = self._timeline.commit_micro(share, earned_at)
-                self._earned[agent].append((earned_at * NS, micro))
-                self._commits[agent] = self._commits.get(agent, 0) + 1
-            place = Place(self._snapshot.credit_number(agent), project)
-            self._tally(place, commits=1, earned_micro=micro, last_at=last_at)
+    def _group(self, project: int, credits: Credits) -> Counted:
+        key = (project, credits)
+        found = self._counted.get(key)
+        if found is None:
+            found = self._counted[key] = Counted(project, credits)
+        return found
 
-    def _tally(self, place: Place, **more: int) -> None:
-        old = self._tallies.get(place, Tally())
-        last_at = max(old.last_at, more.pop("last_at", 0))
-        sums = {name: getattr(old, name) + amount for name, amount in more.items()}
-        self._tallies[place] = old._replace(**sums, last_at=last_at)
+    def _numbered(self, credits: Credits) -> tuple[tuple[int, int], ...]:
+        missing = [agent for agent, _ in credits if is_agent(agent) and agent not in self._numbers]
+        if missing:
+            raise StoreError(f"agent {missing[0]}: registered but without a standing", "agent-tracker verify")
+        return tuple((self._snapshot.credit_number(agent), share) for agent, share in credits)
+
+    def _compare(self, sequence: int, oid: bytes, state: CommitState, earned_at: int) -> None:
+        """Note a commit if what is stored for it, found as any reader finds it, is not what follows."""
+        commit = self._snapshot.commit(oid)
+        if commit is None:
+            raise StoreError(f"commit {oid.hex()} has no derived state", "agent-tracker verify")
+        value = self._snapshot.table("commits.oid").get(self._snapshot.state_key(oid)) or b""
+        number = packing.unpack_commit_state(value)[0]
+        if number != sequence:
+            raise StoreError(f"commits number {number} and {sequence} are both {oid.hex()}", "agent-tracker verify")
+        if (commit.status, commit.credits, commit.earned_at) != (*state, earned_at):
+            self._moved.append(Moved(commit, state, earned_at))
+
+    def _replay(self, later: dict[bytes, _Later]) -> None:
+        """Derive the commits of which events tell something, component by component."""
+        told = Told(self._events, self._roster)
+        nodes = {oid: self._node(each.raw, told) for oid, each in later.items()}
+        alone = dict.fromkeys(nodes)
+        for members, rewrites in components(self._facts(RewriteFact), nodes):
+            self._replay_component({oid: nodes[oid] for oid in members}, rewrites, told, later)
+            for oid in members:
+                del alone[oid]
+        for oid in alone:
+            self._replay_component({oid: nodes[oid]}, [], told, later)
+
+    def _replay_component(
+        self, nodes: dict[bytes, Node], rewrites: list[RewriteFact], told: Told, later: dict[bytes, _Later]
+    ) -> None:
+        undone = [fact for oid in nodes for fact in told.undone.get(oid, ())]
+        replayed = replay(nodes, rewrites, undone, told.lost)
+        for oid, state in replayed.states.items():
+            sequence, raw, stored = later[oid]
+            earned_at = replayed.earned_at[oid]
+            moved_at = None if earned_at == nodes[oid].made_at else earned_at
+            packed = packing.pack_commit_state(sequence, state.status, self._numbered(state.credits), moved_at)
+            if stored != oid[:PREFIX_BYTES] + packed:
+                self._compare(sequence, oid, state, earned_at)
+            if state.status == COUNTED:
+                counted = self._group(raw[1], state.credits)
+                counted.at.append(earned_at)
+                counted.last_at = max(counted.last_at, raw[4])
+            self._outcomes[oid] = _Outcome(raw[1], state, replayed.homes[oid])
+
+    def _node(self, raw: RawCommit, told: Told) -> Node:
+        oid, project, operation, marks, committed_at, recorded_at, _ = raw
+        at = min(committed_at, recorded_at)
+        sighting = told.sightings.get(oid)
+        if sighting is None:
+            own = self._owns[marks, self._roster.epoch(at), project, operation].state.credits
+        else:
+            own = own_credits(sighting.marks, self._roster, at).credits
+        return Node(operation, own, told.corrected.get(oid), at)
+
+    def _count(self, moments: dict[str, tuple[int, ...]]) -> None:
+        """Add up what the counted commits are worth; the moments are each agent's boundaries, by its id."""
+        for group in self._counted.values():
+            if not group.at:
+                continue
+            count, last_at = len(group.at), min(group.last_at, MAX_TIME)
+            self._tally(Place(EVERYBODY, group.project), Tally(commits=count, last_at=last_at))
+            for agent, share in group.credits:
+                micro = 0
+                if is_agent(agent):
+                    amounts = list(group.amounts(share, moments[agent], self._timeline))
+                    micro = sum(amount for _, amount in amounts)
+                    self._earned[agent] += amounts
+                    self._commits[agent] = self._commits.get(agent, 0) + count
+                place = Place(self._snapshot.credit_number(agent), group.project)
+                self._tally(place, Tally(commits=count, earned_micro=micro, last_at=last_at))
+
+    def _tally(self, place: Place, more: Tally) -> None:
+        old = self._tallies.get(place)
+        if old is not None:
+            more = Tally._make((*map(add, old[:-1], more[:-1]), max(old.last_at, more.last_at)))
+        self._tallies[place] = more
 
     def _earn(self, place: Place, agent: str, at_ns: int, micro: int) -> None:
         if micro:
             self._earned[agent].append((at_ns, micro))
-            self._tally(place, earned_micro=micro)
+            self._tally(place, Tally(earned_micro=micro))
 
     # -- the journal
 
-    def _pulse(self, sessions: dict[str, SessionFact]) -> dict[bytes, SessionState]:
+    def _pulse(self) -> dict[bytes, SessionState]:
         by_session: dict[str, list[PulseFact]] = {}
-        for pulse in journal_tables.facts(self._snapshot, PulseFact):
+        for pulse in self._facts(PulseFact):
             by_session.setdefault(pulse.session, []).append(pulse)
         for session_id, pulses in by_session.items():
-            fact = sessions.get(session_id)
+            fact = self._sessions.get(session_id)
             if fact and fact.agent in self._numbers:
                 place = Place(self._numbers[fact.agent], self._projects.get(fact.project, 0))
-                for pulse in pulses:
-                    self._earn(place, fact.agent, pulse.recorded_ns, pulse_micro(pulse, self._timeline))
+                earned = [(pulse.recorded_ns, pulse_micro(pulse, self._timeline)) for pulse in pulses]
+                self._earned[fact.agent] += [amount for amount in earned if amount[1]]
+                self._tally(place, Tally(earned_micro=sum(micro for _, micro in earned)))
         return {
             journal_tables.session_key(name): session_of(fact, by_session.get(name, ()))
-            for name, fact in sessions.items()
+            for name, fact in self._sessions.items()
         }
 
-    def _grade(
-        self, commits: dict[bytes, Commit], replayed: Replayed, sessions: dict[str, SessionFact]
-    ) -> dict[bytes, Graded]:
+    def _grade(self) -> dict[bytes, Graded]:
         given: dict[bytes, list[GradeFact]] = {}
-        owners: dict[bytes, tuple[str, str, int]] = {}
-        for fact in journal_tables.facts(self._snapshot, GradeFact):
-            if fact.oid in commits:
-                home = replayed.homes[fact.oid]
+        owners: dict[bytes, tuple[str, int, int]] = {}
+        for fact in self._facts(GradeFact):
+            if fact.oid in self._outcomes:
+                home = self._outcomes[fact.oid].home
                 subject = journal_codec.subject_of(home, "")
-                owners[subject] = main_agent(replayed.states[home].credits), commits[home].project, 1
-            elif fact.session in sessions:
-                session = sessions[fact.session]
+                owner = self._outcomes[home]
+                owners[subject] = main_agent(owner.state.credits), owner.project, 1
+            elif fact.session in self._sessions:
+                session = self._sessions[fact.session]
                 subject = journal_codec.subject_of(b"", fact.session)
-                owners[subject] = session.agent, session.project, 0
+                owners[subject] = session.agent, self._projects.get(session.project, 0), 0
             else:
                 continue
             given.setdefault(subject, []).append(fact)
@@ -221,37 +396,37 @@ class _Fold:
         for subject, facts in given.items():
             agent, project, experience = owners[subject]
             if agent in self._numbers:
-                place = Place(self._numbers[agent], self._projects.get(project, 0))
+                place = Place(self._numbers[agent], project)
                 graded[subject] = Graded(place, grades_in_force(facts))
                 at_ns = min(each.recorded_ns for each in graded[subject].grades)
                 micro = self._timeline.at(at_ns)["gradedCommitXp"] * MICRO * experience
                 self._earn(place, agent, at_ns, micro)
-                self._tally(place, grades=len(graded[subject].grades))
+                self._tally(place, Tally(grades=len(graded[subject].grades)))
         return graded
 
-    def _bugs(self, commits: dict[bytes, tuple[int, Commit]], replayed: Replayed) -> dict[bytes, BugPlace]:
-        withdrawn = {fact.id for fact in journal_tables.facts(self._snapshot, WithdrawalFact)}
+    def _bugs(self) -> dict[bytes, BugPlace]:
+        withdrawn = {fact.id for fact in self._facts(WithdrawalFact)}
         placed: dict[bytes, BugPlace] = {}
-        for fact in journal_tables.facts(self._snapshot, BugFact):
-            agent, project = fact.agent, fact.project
-            if fact.oid in commits:
-                agent = main_agent(replayed.states[replayed.homes[fact.oid]].credits)
-                project = commits[fact.oid][1].project
+        for fact in self._facts(BugFact):
+            agent, project = fact.agent, self._projects.get(fact.project, 0)
+            if found := self._outcomes.get(fact.oid):
+                agent = main_agent(self._outcomes[found.home].state.credits)
+                project = found.project
             if agent in self._numbers and fact.id not in withdrawn:
-                place = Place(self._numbers[agent], self._projects.get(project, 0))
+                place = Place(self._numbers[agent], project)
                 placed[journal_tables.bug_key(fact)] = BugPlace(place, fact.recorded_ns)
-                self._tally(place, bugs=1)
+                self._tally(place, Tally(bugs=1))
         return placed
 
-    def _push(self, commits: dict[bytes, tuple[int, Commit]], replayed: Replayed) -> dict[bytes, int]:
+    def _push(self) -> dict[bytes, int]:
         owners = {}
-        for fact in journal_tables.facts(self._snapshot, PushFact):
-            agent = main_agent(replayed.states[fact.oid].credits) if fact.oid in commits else ""
-            if agent in self._numbers:
+        for fact in self._facts(PushFact):
+            found = self._outcomes.get(fact.oid)
+            agent = main_agent(found.state.credits) if found else ""
+            if found and agent in self._numbers:
                 owners[fact.oid] = self._numbers[agent]
-                place = Place(self._numbers[agent], self._projects[commits[fact.oid][1].project])
                 micro = self._timeline.at(fact.recorded_ns)["pushXp"] * MICRO
-                self._earn(place, agent, fact.recorded_ns, micro)
+                self._earn(Place(self._numbers[agent], found.project), agent, fact.recorded_ns, micro)
         return owners
 
     # -- standings
@@ -265,53 +440,19 @@ class _Fold:
         reported: dict[int, list[int]] = {}
         for bug in bugs.values():
             reported.setdefault(bug.place.agent, []).append(bug.recorded_ns)
-        ledgers, standings = {}, {}
+        careers = {}
         for agent_id, number in self._numbers.items():
             agent = self._agents[agent_id]
             resumes = [at for at, is_active in agent.transitions if is_active]
-            career = Career(agent.created_at * NS, reported.get(number, ()), resumes, grades.get(number, ()))
-            ledger = ledger_of(boundaries(career, self._timeline), self._earned[agent_id])
-            ledgers[number] = ledger
+            careers[agent_id] = Career(agent.created_at * NS, reported.get(number, ()), resumes, grades.get(number, ()))
+        moments = {agent_id: boundaries(career, self._timeline) for agent_id, career in careers.items()}
+        self._count(moments)
+        ledgers, standings = {}, {}
+        for agent_id, career in careers.items():
+            ledger = ledger_of(moments[agent_id], self._earned[agent_id])
+            ledgers[self._numbers[agent_id]] = ledger
             standings[agent_id] = standing(career, ledger, self._commits.get(agent_id, 0), self._timeline)
         return ledgers, standings
-
-
-def _join(whole: Replayed, part: Replayed) -> None:
-    whole.states.update(part.states)
-    whole.homes.update(part.homes)
-    whole.earned_at.update(part.earned_at)
-
-
-def _commits(snapshot: Snapshot) -> Iterator[tuple[int, Commit]]:
-    for key, value in snapshot.table("commits").items():
-        oid = packing.unpack_commit(value)[0]
-        commit = snapshot.commit(oid)
-        if commit is None:
-            raise StoreError(f"commit {oid.hex()} has no derived state", "agent-tracker verify")
-        yield int.from_bytes(key, "big"), commit
-
-
-def _components(rewrites: list[RewriteFact], known: Iterable[bytes]) -> Iterator[tuple[set[bytes], list[RewriteFact]]]:
-    """Yield the known commits that rewrites connect, and those rewrites."""
-    leader: dict[bytes, bytes] = {}
-
-    def find(oid: bytes) -> bytes:
-        while leader.setdefault(oid, oid) != oid:
-            leader[oid] = leader[leader[oid]]
-            oid = leader[oid]
-        return oid
-
-    for rewrite in rewrites:
-        leader[find(rewrite.old)] = find(rewrite.new)
-    members: dict[bytes, set[bytes]] = {}
-    for oid in known:
-        if oid in leader:
-            members.setdefault(find(oid), set()).add(oid)
-    edges: dict[bytes, list[RewriteFact]] = {}
-    for rewrite in rewrites:
-        edges.setdefault(find(rewrite.old), []).append(rewrite)
-    for head, oids in members.items():
-        yield oids, edges[head]
 
 
 def rederive(writer: Writer, now: int) -> None:
@@ -323,7 +464,11 @@ def rederive(writer: Writer, now: int) -> None:
     """
     found = derive(writer)
     _write_states(writer, found)
-    _write_journal(writer, found)
+    for name in journal_tables.DERIVED:
+        table = writer.table(name)
+        for key in list(table.keys()):
+            table.delete(key)
+    write_journal(writer, found)
     for agent_id, (agent, _) in list(writer.numbered_agents().items()):
         expected = found.agents[agent_id]._replace(standing=found.standings[agent_id])
         if agent._replace(updated_at=0) != expected._replace(updated_at=0):
@@ -331,19 +476,14 @@ def rederive(writer: Writer, now: int) -> None:
 
 
 def _write_states(writer: Writer, found: Derivation) -> None:
-    for oid, (_, commit) in found.commits.items():
-        state, earned_at = found.states[oid], found.earned_at[oid]
-        if (commit.status, commit.credits, commit.earned_at) != (*state, earned_at):
-            shares = tuple((writer.credit_number(agent), share) for agent, share in state.credits)
-            is_first = earned_at == made_at(commit)
-            writer.put_commit_state(oid, state.status, shares, None if is_first else earned_at)
+    for commit, state, earned_at in found.moved:
+        shares = tuple((writer.credit_number(agent), share) for agent, share in state.credits)
+        is_first = earned_at == made_at(commit)
+        writer.put_commit_state(commit.oid, state.status, shares, None if is_first else earned_at)
 
 
-def _write_journal(writer: Writer, found: Derivation) -> None:
-    for name in journal_tables.DERIVED:
-        table = writer.table(name)
-        for key in list(table.keys()):
-            table.delete(key)
+def write_journal(writer: Writer, found: Derivation) -> None:
+    """Write all that follows from the journal and from what was earned, where nothing of it lies yet."""
     for subject, graded in found.graded.items():
         journal_tables.put_graded(writer, subject, graded)
     for about, bug in found.bugs.items():

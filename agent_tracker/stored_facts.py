@@ -6,7 +6,7 @@ writes and never derives anything from commits that rewrites connect; that is `c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from agent_tracker import packing
 from agent_tracker.records import (
@@ -28,9 +28,12 @@ from agent_tracker.registration import Identity, Roster, identify
 from agent_tracker.xp import NEW_STANDING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from agent_tracker.tables import Snapshot
 
 __all__ = [
+    "Told",
     "corrected_credits",
     "find_correction",
     "home_of",
@@ -134,3 +137,32 @@ def registered_agent(snapshot: Snapshot, fact: AgentFact) -> Agent:
         NEW_STANDING,
         transitions,
     )
+
+
+class Told:
+    """What events tell of single commits, by oid: the same as of one, for all of them at once.
+
+    Args:
+        events: By their kind, in the order of their keys.
+        roster: The registered agents.
+    """
+
+    def __init__(self, events: Mapping[type, Sequence[Any]], roster: Roster) -> None:
+        self.sightings: dict[bytes, SightingFact] = {fact.oid: fact for fact in events.get(SightingFact, ())}
+        self.undone: dict[bytes, list[UndoneFact]] = {}
+        for fact in events.get(UndoneFact, ()):
+            self.undone.setdefault(fact.oid, []).append(fact)
+        corrections: dict[bytes, CreditFact] = _latest(events.get(CreditFact, ()))
+        self.corrected = {oid: known_credits(fact.credits, roster) for oid, fact in corrections.items()}
+        losses: dict[bytes, LossFact] = _latest(events.get(LossFact, ()))
+        self.lost = {oid for oid, fact in losses.items() if fact.is_lost}
+
+
+def _latest(facts: Iterable[Any]) -> dict[bytes, Any]:
+    """Return the last fact about each commit, the first of those of the same moment."""
+    latest: dict[bytes, Any] = {}
+    for fact in facts:
+        known = latest.get(fact.oid)
+        if known is None or fact.recorded_ns > known.recorded_ns:
+            latest[fact.oid] = fact
+    return latest

@@ -5,16 +5,21 @@ Owns those commands' options. Never holds logic of its own.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agent_tracker.cli.base import Json, NoFlush, Plain, context_here, repository_here, repository_if_any, told
+from agent_tracker.context import open_store
+from agent_tracker.errors import DamageError, StoreBusyError
+from agent_tracker.escaping import escape
 from agent_tracker.flush import find_project
-from agent_tracker.verbs.reading import agents_of, read
+from agent_tracker.verbs.reading import TIMEOUT_S, agents_of, read
 
 if TYPE_CHECKING:
+    from agent_tracker.store import Store
     from agent_tracker.tables import Snapshot
     from agent_tracker.verbs.status import Status
     from agent_tracker.verify import VerifyReport
@@ -24,6 +29,9 @@ __all__ = ["log", "status", "verify"]
 
 TERMINAL_ROWS = 50
 """How many commits `log` shows on a terminal unless it is told: a pipe gets all."""
+
+LARGE_BYTES = 8 << 20
+"""A file of which reading all takes long enough to say that it is being read."""
 
 
 def status(*, as_json: Json = False, plain: Plain = False, no_flush: NoFlush = False) -> None:
@@ -85,20 +93,54 @@ def log(
         render.show("No commits recorded here yet: commit, and see: agent-tracker status")
 
 
-def verify(*, as_json: Json = False, no_flush: NoFlush = False) -> None:
-    """Check every record, and all standings against the facts they follow from."""
+def verify(
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="The file, checksums and counts alone.")] = False,
+    as_json: Json = False,
+    no_flush: NoFlush = False,
+) -> None:
+    """Check the file and every record, and all standings against the facts they follow from."""
     from agent_tracker.rendering import text as render  # noqa: PLC0415
     from agent_tracker.verify import VerifyReport  # noqa: PLC0415
     from agent_tracker.verify import verify as check  # noqa: PLC0415
 
-    def checked(snapshot: Snapshot | None) -> VerifyReport:
-        return check(snapshot) if snapshot else VerifyReport(0, 0, 0, ())
+    context = context_here()
+    store, _ = open_store(context)
+    report = _checked_file(store, is_needed=quick) if store.exists() else VerifyReport(0, 0, 0, ())
+    is_damaged = bool(report.problems)
+    if not (quick or is_damaged):
+        with render.progress("checking the records") as say:
 
-    # What was salvaged proves nothing of the store.
-    reading = read(context_here(), repository_if_any(), checked, is_fresh=not no_flush)
-    report = told(reading, is_something=False)
+            def checked(snapshot: Snapshot | None) -> VerifyReport:
+                return check(snapshot, progress=say) if snapshot else VerifyReport(0, 0, 0, ())
+
+            reading = read(context, repository_if_any(), checked, is_fresh=not no_flush)
+        # What was salvaged proves nothing of the store.
+        report = told(reading, is_something=False)
     if as_json:
-        render.show_json("verify", {**report._asdict(), "clean": not report.problems})
+        level = "quick" if quick else "full"
+        render.show_json("verify", {**report._asdict(), "clean": not report.problems, "level": level})
     else:
-        render.show(*render.verify_lines(report))
+        render.show(*render.verify_lines(report, is_quick=quick))
+    if is_damaged:
+        raise DamageError(f"the database {store.path} is damaged", "agent-tracker recover")
     raise typer.Exit(1 if report.problems else 0)
+
+
+def _checked_file(store: Store, *, is_needed: bool) -> VerifyReport:
+    """Return what is wrong with the database's file; with a warning and nothing wrong where that cannot be told now.
+
+    Raises:
+        StoreBusyError: It cannot be told, and it is needed.
+    """
+    from agent_tracker.rendering import text as render  # noqa: PLC0415
+    from agent_tracker.verify import VerifyReport, verify_file  # noqa: PLC0415
+
+    try:
+        with render.progress("checking the file", is_long=os.path.getsize(store.path) > LARGE_BYTES):
+            return verify_file(store.path, timeout_s=TIMEOUT_S)
+    except StoreBusyError as error:
+        if is_needed:
+            raise
+        print(f"warning: the file itself was not checked: {escape(error.message)}", file=sys.stderr)
+        return VerifyReport(0, 0, 0, ())
