@@ -242,8 +242,7 @@ def check_owner(path: str) -> None:
     """Refuse a database of another user, whom root too would lock out: what root makes, the owner cannot write.
 
     Raises:
-        ForeignOwnerError: The database, or a file beside it, is not the user's; or root would make it in a directory of
-            somebody else's.
+        ForeignOwnerError: The database, or a file beside it, is not the user's.
     """
     error = _foreign_owner(path)
     if error:
@@ -255,9 +254,6 @@ def _foreign_owner(path: str) -> ForeignOwnerError | None:
         return None
     here = os.geteuid()
     owners = {each: _owner(each, follow=each == path) for each in companions(path)}
-    if here == 0 and path not in owners:
-        directory = existing(os.path.dirname(path))
-        owners = {directory: _owner(directory, follow=True)} | owners
     foreign = {each: owner for each, owner in owners.items() if owner not in {here, None}}
     if not foreign:
         return None

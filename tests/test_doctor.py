@@ -19,7 +19,16 @@ from agent_tracker.checks.doctor import REPOSITORY_CHECKS, USER_CHECKS, doctor
 from agent_tracker.checks.hook_checks import hooks_slow
 from agent_tracker.checks.mending import DEEDS
 from agent_tracker.checks.spool_checks import flush_lock, index_size, spool_size
-from agent_tracker.checks.user_checks import database_size
+from agent_tracker.checks.user_checks import (
+    database_access,
+    database_disk,
+    database_file_system,
+    database_leftovers,
+    database_owner,
+    database_size,
+    spool_disk,
+)
+from agent_tracker.errors import ForeignOwnerError, NetworkFileSystemError
 from agent_tracker.flush import Context
 from agent_tracker.installation.hook_scripts import EVENTS
 from agent_tracker.installation.neighbours import lines_for
@@ -28,7 +37,7 @@ from agent_tracker.repository import find_repository
 from gitrepo import GitRepo, agent_tracker, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 HOLD_LOCK = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print(flush=True); input()"
@@ -749,8 +758,10 @@ def test_a_database_that_is_not_ours(work: GitRepo, content: bytes) -> None:
     """Foreign: left alone, and named. The OpenCode plugin's: ours lies beside it, and may be tied to that path."""
     path = Path(context().paths.default_database)
     path.write_bytes(content)
+    path.chmod(0o644)
     found = problems(work)
-    assert path.read_bytes() == content
+    work.tracker("doctor", "--fix")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (content, 0o644)
     if content.startswith(b"no"):
         assert set(found) == {"database"}
         return
@@ -790,11 +801,121 @@ def test_a_database_of_a_newer_version(work: GitRepo) -> None:
 
 
 @pytest.mark.usefixtures("work")
-def test_a_database_that_is_nearly_full() -> None:
-    """Its size is compared with what it may grow to; twice that is the remedy."""
+def test_a_database_that_is_nearly_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its size is compared with what it may grow to; twice that is the remedy, and at the ceiling to archive."""
     assert list(database_size(context())) == []
     (finding,) = database_size(context(), share=0.0001)
     assert finding.remedy == f"agent-tracker config set maxDatabaseSize {1 << 30}"
+    assert "of what it may take (536.9 MB, maxDatabaseSize)" in finding.message
+    monkeypatch.setenv("AGENT_TRACKER_MAX_DATABASE_SIZE", str(2 << 30))
+    (finding,) = database_size(context()._replace(now_ns=1_700_000_000 * 10**9), share=0.00001)
+    assert finding.remedy == "agent-tracker archive --before 2022-11-14"
+
+
+@pytest.fixture
+def drive(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Return a function that mounts something; skips where that cannot be done."""
+    point = tmp_path / "drive"
+    point.mkdir()
+
+    def mounted(*argv: str | Path) -> Path:
+        if not is_root or not shutil.which(str(argv[0])):
+            pytest.skip(f"mounting needs root, and {argv[0]}")
+        done = run(*argv, point, cwd=tmp_path)
+        if done.code:
+            pytest.skip(f"cannot mount here: {done.err.strip()}")
+        return point
+
+    yield mounted
+    run("umount", "-l", point, cwd=tmp_path)
+
+
+def test_a_database_on_a_network_drive(
+    tmp_path: Path, drive: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused before it is made, and the remedy names the setting."""
+    (tmp_path / "source").mkdir()
+    place = drive("bindfs", "-o", "subtype=sshfs", tmp_path / "source")
+    monkeypatch.setenv("AGENT_TRACKER_DATABASE_PATH", str(place / "agent-tracker.lmdb"))
+    with pytest.raises(NetworkFileSystemError) as caught:
+        database_file_system(context())
+    assert f"mounted at {place}" in caught.value.message
+    assert caught.value.hint.startswith("agent-tracker config set databasePath ")
+    monkeypatch.delenv("AGENT_TRACKER_DATABASE_PATH")
+    assert list(database_file_system(context())) == []
+
+
+def test_a_disk_with_little_room(work: GitRepo, drive: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less than the database may still take; less than a spool needs; the remedy lists what is large."""
+    place = drive("mount", "-t", "tmpfs", "-o", "size=4m", "none")
+    (place / "large").write_bytes(b"x" * 1_000_000)
+    monkeypatch.setenv("AGENT_TRACKER_DATABASE_PATH", str(place / "deep/agent-tracker.lmdb"))
+    (finding,) = database_disk(context())
+    assert f"MB free on {place}, and the database may grow by 536.9 MB" in finding.message
+    assert "large" in run("sh", "-c", finding.remedy.partition(": ")[2].replace("-xhd2", "-axhd2"), cwd=work.path).out
+    monkeypatch.setenv("AGENT_TRACKER_MAX_DATABASE_SIZE", "1000000")
+    assert list(database_disk(context())) == []
+    (finding,) = spool_disk(str(place))
+    assert str(place) in finding.message
+    assert list(spool_disk(str(spool_dir(work)), needed_bytes=0)) == []
+
+
+@pytest.mark.skipif(not is_root, reason="only root can give a file away")
+def test_a_database_of_another_user(work: GitRepo) -> None:
+    """Root leaves it alone and is told who it belongs to: one problem, though several checks meet it."""
+    path = Path(context().paths.default_database)
+    os.chown(path, 65534, -1)
+    with pytest.raises(ForeignOwnerError) as caught:
+        database_owner(context())
+    assert "belongs to nobody" in caught.value.message
+    assert list(database_access(context())) == []
+    os.chown(path, 0, -1)
+    assert list(database_owner(context())) == []
+    assert problems(work) == {}
+
+
+@pytest.mark.parametrize("suffix", ["", "-lock", ".write"])
+def test_a_file_of_the_database_that_others_may_read(work: GitRepo, suffix: str) -> None:
+    """Each of its files is the user's alone, and closed by --fix."""
+    path = Path(context().paths.default_database + suffix)
+    path.touch()
+    path.chmod(0o644)
+    (finding,) = database_access(context())
+    assert finding.remedy == f"chmod 600 {path}"
+    mended(work)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("lying", ["directory", "circle", "pipe"])
+def test_what_is_no_file_is_one_problem(work: GitRepo, lying: str) -> None:
+    """Only the check that opens the database speaks of it, and the others wait for nothing."""
+    path = Path(context().paths.default_database)
+    path.unlink()
+    if lying == "circle":
+        path.symlink_to(path)
+    else:
+        (os.mkdir if lying == "directory" else os.mkfifo)(path)
+    (problem,) = problems(work).values()
+    assert problem["check"] == "database"
+    assert problem["remedy"] == (f"rm {path}" if lying == "circle" else "agent-tracker config set databasePath FILE")
+
+
+def test_what_was_left_beside_the_database(work: GitRepo) -> None:
+    """Unfinished copies once they are old, and what a recovery set aside: named with their size, and what to do."""
+    path = Path(context().paths.default_database)
+    leftovers = [Path(f"{path}.{name}") for name in ("123.new", "123.new-lock", "damaged-20260101T000000Z")]
+    for leftover in leftovers:
+        leftover.write_bytes(b"x" * 1500)
+    Path(f"{path}.another").touch()
+    assert ["set aside" in finding.message for finding in database_leftovers(context())] == [True]
+    later = context()._replace(now_ns=time.time_ns() + 2 * 3600 * 10**9)
+    found = list(database_leftovers(later))
+    assert [finding.remedy.split()[-1] for finding in found] == [str(leftover) for leftover in leftovers]
+    assert all("(1.5 kB)" in finding.message for finding in found)
+    for finding in found:
+        assert run("sh", "-c", finding.remedy.rpartition(": ")[2], cwd=work.path).code == 0
+    assert list(database_leftovers(later)) == []
+    assert Path(f"{path}.another").exists()
 
 
 @pytest.mark.parametrize(

@@ -173,10 +173,10 @@ def test_what_is_gone_is_said(work: GitRepo) -> None:
 @pytest.mark.damages
 def test_a_damaged_backup_is_passed_over(work: GitRepo) -> None:
     """The newest that passes is taken, and the other named."""
-    older = backed_up(1_900_000_000)
+    older = backed_up(1_899_990_000)
     work.commit("c: work", env={"AGENT_TRACKER_AGENT": "one"})
     work.ok("flush")
-    newer = backed_up(1_900_003_600)
+    newer = backed_up(1_899_993_600)
     damage(Path(newer.path))
     damage(database())
     planned = plan(context())

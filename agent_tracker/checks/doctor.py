@@ -10,7 +10,7 @@ import shutil
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_tracker.checks import hook_checks, spool_checks, user_checks
+from agent_tracker.checks import backup_checks, hook_checks, spool_checks, user_checks
 from agent_tracker.checks.mending import DEEDS
 from agent_tracker.checks.spool_checks import of_repository
 from agent_tracker.checks.symptoms import Finding, Problem
@@ -34,15 +34,22 @@ __all__ = ["REPOSITORY_CHECKS", "USER_CHECKS", "Diagnosis", "doctor"]
 USER_CHECKS: dict[str, UserCheck] = {
     "git": user_checks.git,
     "configuration": user_checks.configuration,
-    "database": user_checks.database,
+    "database-file-system": user_checks.database_file_system,
+    "database-owner": user_checks.database_owner,
     "database-access": user_checks.database_access,
+    "database-disk": user_checks.database_disk,
+    "database": user_checks.database,
     "database-size": user_checks.database_size,
     "database-place": user_checks.database_place,
+    "database-leftovers": user_checks.database_leftovers,
+    "backups": backup_checks.backups,
+    "backups-access": backup_checks.backups_access,
     "user-spool": of_user(spool_checks.directory_access),
     "user-rejected-lines": of_user(spool_checks.rejected_lines),
     "user-flush-lock": of_user(spool_checks.flush_lock),
     "user-spool-waiting": of_user(spool_checks.spool_waiting),
     "user-stale-files": of_user(spool_checks.stale_files),
+    "user-spool-disk": of_user(user_checks.spool_disk),
     "registry": user_checks.registry,
     "agent": user_checks.agent,
 }
@@ -64,6 +71,7 @@ REPOSITORY_CHECKS: dict[str, RepositoryCheck] = {
     "flush-lock": of_repository(spool_checks.flush_lock),
     "spool-waiting": of_repository(spool_checks.spool_waiting),
     "stale-files": of_repository(spool_checks.stale_files),
+    "spool-disk": of_repository(user_checks.spool_disk),
     "use": spool_checks.use,
 }
 """The names are for programs: they stay when a check changes. `repositories` and `repository` are found on the way."""

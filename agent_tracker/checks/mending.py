@@ -11,7 +11,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from agent_tracker.checks.spool_checks import temporary_files
-from agent_tracker.checks.user_checks import gone_repositories
+from agent_tracker.checks.user_checks import gone_repositories, open_to_others
 from agent_tracker.files import read_text, replace_file
 from agent_tracker.flush import open_store, tell_hooks
 from agent_tracker.installation.installing import install
@@ -60,8 +60,10 @@ def _spool_dir(repository: Repository | None, context: Context) -> str:
 
 def _close_database(_repository: Repository | None, context: Context) -> str:
     store, _ = open_store(context)
-    os.chmod(store.path, stat.S_IRUSR | stat.S_IWUSR)
-    return f"closed to others: {store.path}"
+    paths = open_to_others(store.path)
+    for path in paths:
+        os.chmod(path, stat.S_IRUSR | stat.S_IWUSR)
+    return f"closed to others: {', '.join(paths)}"
 
 
 def _tell_hooks(_repository: Repository | None, context: Context) -> str:

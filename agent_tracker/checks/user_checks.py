@@ -10,18 +10,26 @@ import re
 import shutil
 import stat
 import tempfile
+import time
+from contextlib import suppress
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.checks.symptoms import Finding, naming
 from agent_tracker.config import read_rules, read_settings
+from agent_tracker.durability.capacity import fullness
+from agent_tracker.durability.remedies import NEARLY_FULL
+from agent_tracker.errors import ReadOnlyError, StoreError
 from agent_tracker.escaping import shown_path
 from agent_tracker.files import read_text
 from agent_tracker.flush import known_agents, open_store
 from agent_tracker.git import run
 from agent_tracker.hook import environment_marks, explain
+from agent_tracker.mounts import free_bytes, mount_point, readable_size
+from agent_tracker.obstacles import check_access, check_file_system, check_owner, classify, companions, locate
 from agent_tracker.registration import Roster, identify
 from agent_tracker.registry import read_session, write_agents
+from agent_tracker.store import Store
 from agent_tracker.tables import TABLES
 
 if TYPE_CHECKING:
@@ -34,18 +42,30 @@ __all__ = [
     "configuration",
     "database",
     "database_access",
+    "database_disk",
+    "database_file_system",
+    "database_leftovers",
+    "database_owner",
     "database_place",
     "database_size",
     "git",
     "gone_repositories",
     "of_user",
+    "open_to_others",
     "registry",
     "repositories",
+    "spool_disk",
 ]
 
 OLDEST_GIT = (2, 30)
+OURS = ("absent", "empty", "lmdb")
+"""What may lie at the path of a database that we make or open."""
+
 SAMPLE = 500
-NEARLY_FULL = 0.9
+SPOOL_ROOM_BYTES = 16_000_000
+"""Some forty thousand facts: what a spool may need before anybody looks again."""
+STALE_S = 3600
+YEAR_S = 365 * 24 * 3600
 _VERSION = re.compile(rb"git version (\d+)\.(\d+)")
 
 
@@ -85,6 +105,23 @@ def configuration(context: Context) -> Iterator[Finding]:
 # -- the database ------------------------------------------------------------------------------------------------------
 
 
+class _Place(NamedTuple):
+    """Where the database is or would be, what is there (empty where that is an error), how large it may grow."""
+
+    path: str
+    kind: str
+    limit_bytes: int
+
+
+def _place(context: Context) -> _Place:
+    values = read_settings(context.paths, context.env)
+    path, kind = str(values["databasePath"].value), ""
+    with suppress(StoreError):  # `database` says it
+        path = locate(path).path
+        kind = classify(path).kind
+    return _Place(path, kind, int(values["maxDatabaseSize"].value))
+
+
 def database(context: Context) -> Iterator[Finding]:
     """Yield nothing, having read the beginning of each table, each record with its checksum.
 
@@ -101,26 +138,106 @@ def database(context: Context) -> Iterator[Finding]:
     return iter(())
 
 
+def database_file_system(context: Context) -> Iterator[Finding]:
+    """Raise where the database lies on a drive that other machines write, or that does not hold what it must.
+
+    Raises:
+        NetworkFileSystemError: It does, or would when it is made.
+    """
+    check_file_system(_place(context).path)
+    return iter(())
+
+
+def database_owner(context: Context) -> Iterator[Finding]:
+    """Raise where the database is another user's than the one who asks.
+
+    Raises:
+        ForeignOwnerError: It is, or would be when root makes it.
+    """
+    place = _place(context)
+    if place.kind in {"", *OURS}:
+        check_owner(place.path)
+    return iter(())
+
+
 def database_access(context: Context) -> Iterator[Finding]:
-    """Yield where the database cannot be written, or others may read it."""
-    store, _ = open_store(context)
-    if not store.exists():
+    """Yield where others may read the database; another user's is `database_owner`'s, a foreign file nobody's.
+
+    Raises:
+        ReadOnlyError: It cannot be written; which file, directory or disk is in the way, and why.
+    """
+    path, kind, _ = _place(context)
+    try:
+        check_owner(path)
+        kind = kind or classify(path).kind
+    except ReadOnlyError:
+        raise
+    except StoreError:
         return
-    shown = shown_path(store.path, context.paths.home)
-    directory = os.path.dirname(store.path)
-    if not os.access(store.path, os.R_OK | os.W_OK) or not os.access(directory, os.W_OK | os.X_OK):
-        yield Finding(f"the database cannot be written: {shown}", naming("ls", "-ld", directory, store.path))
-    elif stat.S_IMODE(os.stat(store.path).st_mode) & 0o077:
-        yield Finding(f"others may read the database: {shown}", naming("chmod", "600", store.path), is_fixable=True)
+    if kind in OURS:
+        check_access(path)
+    readable = open_to_others(path) if kind == "lmdb" else []
+    if readable:
+        shown = ", ".join(shown_path(each, context.paths.home) for each in readable)
+        yield Finding(f"others may read the database: {shown}", naming("chmod", "600", *readable), is_fixable=True)
+
+
+def open_to_others(path: str) -> list[str]:
+    """Return those of the database's files that are not the user's alone; a link is followed for the database only."""
+    files = [each for each in companions(path) if os.path.isfile(each) and (each == path or not os.path.islink(each))]
+    return [each for each in files if stat.S_IMODE(os.stat(each).st_mode) & 0o077]
+
+
+def database_disk(context: Context) -> Iterator[Finding]:
+    """Yield a disk with less room than the database may still take."""
+    path, kind, limit_bytes = _place(context)
+    if kind not in OURS:
+        return
+    used = os.path.getsize(path) if os.path.isfile(path) else 0
+    growth = max(limit_bytes - used, 0)
+    yield from _room(path, growth, f"the database may grow by {readable_size(growth)}")
+
+
+def spool_disk(directory: str, *, needed_bytes: int = SPOOL_ROOM_BYTES) -> Iterator[Finding]:
+    """Yield a disk that is so full that commits are about to go unrecorded."""
+    yield from _room(directory, needed_bytes, f"commits are recorded in {directory} until they are flushed")
+
+
+def _room(path: str, needed_bytes: int, purpose: str) -> Iterator[Finding]:
+    free = free_bytes(path)
+    if free is not None and free < needed_bytes:
+        point = mount_point(path)
+        largest = f"{naming('du', '-xhd2', point)} | sort -h | tail"
+        message = f"the disk is nearly full: {readable_size(free)} free on {point}, and {purpose}"
+        yield Finding(message, f"delete or move files; the largest: {largest}")
 
 
 def database_size(context: Context, *, share: float = NEARLY_FULL) -> Iterator[Finding]:
     """Yield a database that has grown to nearly what it may grow to."""
-    store, _ = open_store(context)
-    used = os.path.getsize(store.path) / store.size_bytes if store.exists() else 0.0
-    if used >= share:
-        message = f"the database has grown to {used:.0%} of maxDatabaseSize ({store.size_bytes} bytes)"
-        yield Finding(message, f"agent-tracker config set maxDatabaseSize {min(store.size_bytes * 2, 2 << 30)}")
+    path, _, limit_bytes = _place(context)
+    found = fullness(Store(path, limit_bytes), share=share)
+    if found:
+        a_year_ago = time.strftime("%Y-%m-%d", time.gmtime(context.now_ns // 10**9 - YEAR_S))
+        yield Finding(found.message, found.ways_out(before=a_year_ago)[0])
+
+
+def database_leftovers(context: Context) -> Iterator[Finding]:
+    """Yield what a process that was killed, or a recovery, left beside the database."""
+    path = _place(context).path
+    directory, name = os.path.split(os.path.realpath(path))
+    for found in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
+        beside = os.path.join(directory, found)
+        if not found.startswith(f"{name}.") or not os.path.isfile(beside) or os.path.islink(beside):
+            continue
+        status = os.stat(beside)
+        shown = f"{shown_path(beside, context.paths.home)} ({readable_size(status.st_size)})"
+        if found.endswith((".new", ".new-lock")) and context.now_ns // 10**9 - status.st_mtime > STALE_S:
+            yield Finding(
+                f"an unfinished copy of the database, left by a program that was killed: {shown}", naming("rm", beside)
+            )
+        elif found.startswith(f"{name}.damaged-"):
+            message = f"the damaged database that a recovery set aside is still there: {shown}"
+            yield Finding(message, f"where nothing is missing (agent-tracker verify): {naming('rm', beside)}")
 
 
 def database_place(context: Context) -> Iterator[Finding]:
