@@ -111,9 +111,8 @@ def told(reading: Reading[T], *, is_something: bool = True) -> T:
     if reading.error and reading.is_salvaged and not is_something:
         raise reading.error
     if reading.error:
-        print(f"warning: {escape(reading.error.message)}", file=sys.stderr)
+        source = f"; what follows is from {reading.source}" if reading.is_salvaged and reading.source else ""
+        print(f"warning: {escape(reading.error.message + source)}", file=sys.stderr)
         if reading.error.hint:
             print(f"hint: {escape(reading.error.hint)}", file=sys.stderr)
-    if reading.is_salvaged and reading.source:
-        print(f"warning: what follows is from {escape(reading.source)}", file=sys.stderr)
     return reading.value
