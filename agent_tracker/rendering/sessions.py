@@ -117,13 +117,21 @@ def pulsed_json(pulsed: Pulsed, what: str, sheet: Sheet | None) -> dict[str, obj
 # -- sheets ------------------------------------------------------------------------------------------------------------
 
 
+def _path(path: str) -> str:
+    """Return a path as JSON has it; what came from a spool may hold halves of characters that no path has."""
+    try:
+        return as_text(os.fsencode(path))
+    except UnicodeEncodeError:
+        return safe(path)
+
+
 def _fact_json(fact: SessionFact) -> dict[str, object]:
     return {
         "id": _plain(fact.id),
         "agent_id": fact.agent,
         "client": _plain(fact.client) or None,
         "model": _plain(fact.model) or None,
-        "worktree": as_text(os.fsencode(fact.worktree)),
+        "worktree": _path(fact.worktree),
         "parent": _plain(fact.parent) or None,
         "process": fact.process or None,
         "port": fact.port or None,
