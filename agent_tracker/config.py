@@ -383,7 +383,7 @@ def _read_file(path: str) -> dict[str, object]:
         return {}
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", "check its permissions") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}", f"edit {path}") from error
 
 

@@ -11,12 +11,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-__all__ = ["escape", "shown_path", "unescape"]
+__all__ = ["escape", "escape_json", "shown_path", "unescape"]
 
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _MAX_X, _MAX_U = 0xFF, 0xFFFF
 _DIGITS = {"x": 2, "u": 4, "U": 8}
 _UNESCAPES = {"\\": "\\", "t": "\t", "n": "\n", "r": "\r"}
+_HEX = frozenset("0123456789abcdefABCDEF")
 
 
 def escape(text: str) -> str:
@@ -57,20 +58,50 @@ def unescape(text: str) -> str:
         elif part[0] in _UNESCAPES:
             out.append(_UNESCAPES[part[0]] + part[1:])
         else:
-            raise RecordError(f"unknown escape \\{part[0]}")
+            _unknown(part[0])
     return "".join(out)
 
 
 def _character(escaped: str) -> str:
     digits = escaped[1:]
+    if len(digits) != _DIGITS[escaped[0]] or not _HEX.issuperset(digits):
+        _unknown(escaped)
     try:
-        return chr(int(digits, 16)) if len(digits) == _DIGITS[escaped[0]] else _unknown(escaped)
+        return chr(int(digits, 16))
     except (ValueError, OverflowError):
         return _unknown(escaped)
 
 
 def _unknown(escaped: str) -> NoReturn:
-    raise RecordError(f"unknown escape \\{escaped}")
+    raise RecordError(f"unknown escape \\{escape(escaped)}")
+
+
+def escape_json(document: str, encoding: str = "utf-8") -> str:
+    """Return a JSON document that says the same without anything that a terminal would act on.
+
+    Outside ASCII, characters stand in its strings alone, where a number says the same as they do.
+
+    Args:
+        document: Its ends of lines stay.
+        encoding: Of what it is written to; what that cannot say is said by numbers too.
+    """
+    if document.isascii() and "\x7f" not in document:
+        return document
+    unsaid = {c for c in set(document) if not (c.isprintable() or c in "\n\t\r") or not _is_said(c, encoding)}
+    return document.translate({ord(c): _json_numbers(c) for c in unsaid}) if unsaid else document
+
+
+def _is_said(character: str, encoding: str) -> bool:
+    try:
+        character.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _json_numbers(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
 def shown_path(path: str, home: str) -> str:

@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from agent_tracker.errors import AgentTrackerError, ConfigError
 from agent_tracker.escaping import escape
+from agent_tracker.files import read_text
 from agent_tracker.lines import commit_line
 from agent_tracker.paths import RepositoryPaths, UserPaths, user_paths
 from agent_tracker.records import UNCLAIMED, Agent, Marks, SeenCommit, is_agent
@@ -88,10 +89,9 @@ def read_use(git_dir: str, *, now_ns: int) -> str:
     try:
         if os.lstat(path).st_mtime_ns <= now_ns:
             return ""
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.readline(200).strip()
     except OSError:
         return ""
+    return read_text(path).partition("\n")[0][:200].strip()
 
 
 def current_identity(

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "KINDS",
     "LETTERS",
+    "MALFORMED",
     "Kind",
     "blanked",
     "bounded",
@@ -47,6 +48,7 @@ __all__ = [
     "pack",
     "subject_of",
     "unpack",
+    "unreadable",
 ]
 
 VERSION = 1
@@ -60,6 +62,10 @@ _TARGET_DIGITS = (ID_DIGITS, 40, 64)
 _HEX = frozenset("0123456789abcdef")
 _LONG = 0xFF
 _LENGTH = struct.Struct("<I")
+_MAX_NUMBER_BYTES = 8
+
+MALFORMED = (struct.error, ValueError, LookupError)
+"""What taking a value apart comes to where it is not what we wrote, though its checksum is right."""
 
 
 class Kind(NamedTuple):
@@ -307,31 +313,73 @@ def unpack(key: bytes, value: bytes) -> JournalFact:
     """Undo `pack`; the key says the kind.
 
     Raises:
-        RecordError: It is of a newer format, or not whole.
+        RecordError: It is of a newer format, not whole, or holds what it may not.
     """
-    kind = _BY_LETTER[key[:1]]
-    if value[0] != VERSION:
-        raise RecordError(
-            f"a {kind.word} of format version {value[0]}, this program knows {VERSION}", "upgrade agent-tracker"
-        )
+    try:
+        kind = _BY_LETTER[key[:1]]
+        if value[0] != VERSION:
+            raise RecordError(
+                f"a {kind.word} of format version {value[0]}, this program knows {VERSION}", "upgrade agent-tracker"
+            )
+        fact: JournalFact = kind.fact(*_values(kind, value))
+        _check(fact)
+    except MALFORMED as error:
+        raise unreadable("a fact of the journal", error, key) from error
+    return fact
+
+
+def _values(kind: Kind, value: bytes) -> list[object]:
     values = []
     at = 1
     for of in kind.fields:
         length, at = value[at], at + 1
         if length == _LONG:
             (length,), at = _LENGTH.unpack_from(value, at), at + _LENGTH.size
-        values.append(_unpacked(of, value[at : at + length]))
+        values.append(_UNPACKERS[of](value[at : at + length]))
         at += length
-    fact: JournalFact = kind.fact(*values)
-    return fact
+    if at != len(value):
+        raise ValueError(f"{len(value)} bytes, not {at}")
+    return values
 
 
-def _unpacked(of: str, data: bytes) -> object:
-    if of == "oid":
-        return data
-    if of in {"count", "ns"}:
-        return int.from_bytes(data, "big")
-    return bool(data) if of == "flag" else data.decode("utf-8", "surrogatepass")
+def unreadable(what: str, error: Exception, key: bytes = b"") -> RecordError:
+    """Return the error that a stored record comes to that says nothing: it was not written by this program."""
+    where = f" at key {key.hex()[:80]}" if key else ""
+    return RecordError(f"{what}{where} cannot be read: {error}", "agent-tracker verify")
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogatepass")
+
+
+def _id(data: bytes) -> str:
+    return _read_id("", data.decode("ascii"))
+
+
+def _oid(data: bytes) -> bytes:
+    if data and len(data) not in _OID_BYTES:
+        raise ValueError(f"an oid of {len(data)} bytes")
+    return data
+
+
+def _number(data: bytes) -> int:
+    if len(data) > _MAX_NUMBER_BYTES:
+        raise ValueError(f"a number of {len(data)} bytes")
+    value = int.from_bytes(data, "big")
+    if value > MAX_NS:
+        raise ValueError("a number over 63 bits")
+    return value
+
+
+_UNPACKERS: dict[str, Callable[[bytes], object]] = {
+    **{of: {word.encode(): word for word in words}.__getitem__ for of, words in _CHOICES.items()},
+    **dict.fromkeys(_LIMITS, _text),
+    "id": _id,
+    "oid": _oid,
+    "count": _number,
+    "ns": _number,
+    "flag": bool,
+}
 
 
 def blanked(fact: JournalFact) -> JournalFact:

@@ -23,6 +23,7 @@ sessions                `s` session                                 its state
 from __future__ import annotations
 
 import struct
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from agent_tracker import journal_codec
@@ -130,6 +131,19 @@ def _check(version: int, what: str) -> None:
         raise RecordError(f"{what} of format version {version}, this program knows {VERSION}", "upgrade agent-tracker")
 
 
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Say of a record that it cannot be read, where what it holds is none of ours though its checksum is right.
+
+    Raises:
+        RecordError: It cannot.
+    """
+    try:
+        yield
+    except journal_codec.MALFORMED as error:
+        raise journal_codec.unreadable(what, error) from error
+
+
 # -- facts
 
 
@@ -181,12 +195,13 @@ def graded_commits(snapshot: Snapshot) -> Iterator[tuple[bytes, Graded]]:
 
 
 def _unpack_graded(value: bytes) -> Graded:
-    _check(value[0], "grades")
-    place = Place(*_PLACE.unpack_from(value, 1))
-    given = _GIVEN.iter_unpack(value[1 + _PLACE.size :])
-    return Graded(
-        place, tuple(Given(at, fact_id.hex(), SIDES[side], GRADES[grade]) for side, grade, at, fact_id in given)
-    )
+    with _reading("grades"):
+        _check(value[0], "grades")
+        place = Place(*_PLACE.unpack_from(value, 1))
+        given = _GIVEN.iter_unpack(value[1 + _PLACE.size :])
+        return Graded(
+            place, tuple(Given(at, fact_id.hex(), SIDES[side], GRADES[grade]) for side, grade, at, fact_id in given)
+        )
 
 
 def put_graded(writer: Writer, subject: bytes, graded: Graded) -> None:
@@ -212,8 +227,9 @@ def take_out_graded(writer: Writer, subject: bytes, graded: Graded) -> None:
 
 def career_grades(snapshot: Snapshot, agent: int) -> list[tuple[int, str]]:
     """Return the grades in force for an agent, by its number: (Unix nanoseconds, grade), by time."""
-    rows = snapshot.table("communication").items(b"a" + _number(agent))
-    return [(int.from_bytes(key[5:13], "big"), GRADES[value[0]]) for key, value in rows]
+    with _reading("a grade"):
+        rows = snapshot.table("communication").items(b"a" + _number(agent))
+        return [(int.from_bytes(key[5:13], "big"), GRADES[value[0]]) for key, value in rows]
 
 
 # -- bugs and pushes
@@ -236,9 +252,10 @@ def placed_bugs(snapshot: Snapshot) -> dict[bytes, BugPlace]:
 
 
 def _unpack_bug(value: bytes) -> BugPlace:
-    version, agent, project, at_ns = _BUG.unpack(value)
-    _check(version, "a bug")
-    return BugPlace(Place(agent, project), at_ns)
+    with _reading("a bug"):
+        version, agent, project, at_ns = _BUG.unpack(value)
+        _check(version, "a bug")
+        return BugPlace(Place(agent, project), at_ns)
 
 
 def put_bug_place(writer: Writer, key: bytes, old: BugPlace | None, new: BugPlace | None) -> None:
@@ -284,12 +301,13 @@ def put_push_owner(writer: Writer, oid: bytes, agent: int) -> None:
 
 def tallies(snapshot: Snapshot, agent: int | None = None) -> dict[Place, Tally]:
     """Return what was done in which project, by everybody or by the agent with this number."""
-    found = {}
-    for key, value in snapshot.table("metrics").items(b"t" + (b"" if agent is None else _number(agent))):
-        version, *numbers = _TALLY.unpack(value)
-        _check(version, "a tally")
-        found[Place(int.from_bytes(key[1:5], "big"), int.from_bytes(key[5:], "big"))] = Tally(*numbers)
-    return found
+    with _reading("a tally"):
+        found = {}
+        for key, value in snapshot.table("metrics").items(b"t" + (b"" if agent is None else _number(agent))):
+            version, *numbers = _TALLY.unpack(value)
+            _check(version, "a tally")
+            found[Place(int.from_bytes(key[1:5], "big"), int.from_bytes(key[5:], "big"))] = Tally(*numbers)
+        return found
 
 
 def put_tally(writer: Writer, place: Place, tally: Tally) -> None:
@@ -319,10 +337,11 @@ def ledgers(snapshot: Snapshot) -> dict[int, Ledger]:
 
 
 def _unpack_ledger(value: bytes) -> Ledger:
-    version, last_ns, first = _LEDGER.unpack_from(value)
-    _check(version, "a ledger")
-    entries = list(_ENTRY.iter_unpack(value[_LEDGER.size :]))
-    return Ledger(tuple(at for at, _ in entries), (first, *(micro for _, micro in entries)), last_ns)
+    with _reading("a ledger"):
+        version, last_ns, first = _LEDGER.unpack_from(value)
+        _check(version, "a ledger")
+        entries = list(_ENTRY.iter_unpack(value[_LEDGER.size :]))
+        return Ledger(tuple(at for at, _ in entries), (first, *(micro for _, micro in entries)), last_ns)
 
 
 def put_ledger(writer: Writer, agent: int, kept: Ledger) -> None:
@@ -361,9 +380,10 @@ def open_sessions(snapshot: Snapshot) -> Iterator[tuple[SessionFact, SessionStat
 
 
 def _unpack_state(value: bytes) -> SessionState:
-    version, last_ns, ended_ns, end, is_idle, *counts = _STATE.unpack(value)
-    _check(version, "a session")
-    return SessionState(last_ns, ended_ns, _ENDS[end], bool(is_idle), *counts)
+    with _reading("a session"):
+        version, last_ns, ended_ns, end, is_idle, *counts = _STATE.unpack(value)
+        _check(version, "a session")
+        return SessionState(last_ns, ended_ns, _ENDS[end], bool(is_idle), *counts)
 
 
 def put_session_state(writer: Writer, key: bytes, state: SessionState) -> None:

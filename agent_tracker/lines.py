@@ -36,8 +36,10 @@ __all__ = [
     "credit_line",
     "fact_line",
     "format_line",
+    "parse_agent_id",
     "parse_line",
     "parse_oid",
+    "parse_text",
     "squash_line",
     "state_line",
 ]
@@ -45,6 +47,13 @@ __all__ = [
 LINE_VERSION = "1"
 MAX_FIELD = 4096
 MAX_AGENT_ID = 100
+MAX_VARIABLES = 200
+MAX_VARIABLE_NAME = 100
+MAX_SHARES = 1000
+MAX_TIME_S = (1 << 40) - 1
+"""Unix seconds: as many as the store's keys have room for, and a calendar knows."""
+
+MAX_TIME_NS = (1 << 63) - 1
 _OID_LENGTHS = (40, 64)
 _DURING = frozenset({"rebase", "am", "merge"})
 _FOUND = frozenset({"push", "rules"})
@@ -107,13 +116,15 @@ def parse_oid(text: str) -> bytes:
 
 def _parse_commit(fields: list[str]) -> SeenCommit:
     variables = []
+    if len(fields) > 4 + MAX_VARIABLES:
+        raise ValueError(f"{len(fields) - 4} variables are over the limit of {MAX_VARIABLES}")
     for field in fields[4:]:
         name, mark, value = field.partition("=")
-        if not mark or not name.isidentifier():
+        if not mark or not name.isidentifier() or len(name) > MAX_VARIABLE_NAME or not name.isascii():
             raise ValueError(f"not NAME=value: {field[:40]!r}")
-        variables.append((name, _limited(value)))
+        variables.append((name, parse_text(value)))
     during = fields[3] if fields[3] in _DURING else ""
-    return SeenCommit(parse_oid(fields[0]), _limited(fields[1]), _limited(fields[2]), during, tuple(variables))
+    return SeenCommit(parse_oid(fields[0]), parse_text(fields[1]), parse_text(fields[2]), during, tuple(variables))
 
 
 def _parse_squash(fields: list[str]) -> SeenSquash:
@@ -131,43 +142,58 @@ def _parse_rewrite(fields: list[str]) -> SeenRewrite:
 
 
 def _parse_agent(fields: list[str]) -> AgentFact:
-    agent, name, model, scope, client, recorded_at = map(_limited, fields)
-    return AgentFact(_agent_id(agent), name, model, scope, client, _time(recorded_at))
+    agent, name, model, scope, client, recorded_at = map(parse_text, fields)
+    return AgentFact(parse_agent_id(agent), name, model, scope, client, _time(recorded_at, MAX_TIME_S))
 
 
 def _parse_state(fields: list[str]) -> StateFact:
-    agent, state, recorded_ns = map(_limited, fields)
+    agent, state, recorded_ns = map(parse_text, fields)
     if state not in {"active", "retired"}:
         raise ValueError(f"unknown state {state[:20]!r}")
-    return StateFact(_agent_id(agent), state, _time(recorded_ns))
+    return StateFact(parse_agent_id(agent), state, _time(recorded_ns))
 
 
 def _parse_credit(fields: list[str]) -> CreditFact:
     oid, recorded_ns, why, *pairs = fields
-    shares = tuple((_limited(agent), int(share)) for agent, share in (p.rsplit(":", 1) for p in pairs))
+    if len(pairs) > MAX_SHARES:
+        raise ValueError(f"{len(pairs)} shares are over the limit of {MAX_SHARES}")
+    shares = tuple((parse_text(agent), int(share)) for agent, share in (p.rsplit(":", 1) for p in pairs))
     if sum(share for _, share in shares) != MICRO or any(share <= 0 for _, share in shares):
         raise ValueError("shares do not add to 1")
-    return CreditFact(parse_oid(oid), shares, _time(recorded_ns), _limited(why))
+    return CreditFact(parse_oid(oid), shares, _time(recorded_ns), parse_text(why))
 
 
-def _limited(text: str) -> str:
+def parse_text(text: str) -> str:
+    """Return a text that the store has room for, and a form.
+
+    Raises:
+        ValueError: It is too long, or holds what separates texts there, or what stands for nothing.
+    """
     if len(text) > MAX_FIELD:
         raise ValueError(f"a field of {len(text)} characters is over the limit of {MAX_FIELD}")
     if "\0" in text:
         raise ValueError("a NUL character")
+    # Bytes that are no UTF-8 come as surrogates and can be stored; by themselves surrogates come by an escape alone.
+    if not text.isascii():
+        text.encode("utf-8", "surrogateescape")
     return text
 
 
-def _agent_id(text: str) -> str:
+def parse_agent_id(text: str) -> str:
+    """Return an agent's id, which is a file's name too.
+
+    Raises:
+        ValueError: It is none.
+    """
     if not 0 < len(text) <= MAX_AGENT_ID or not text.isascii() or not text.replace("-", "").isalnum():
         raise ValueError(f"not an agent's id: {text[:40]!r}")
     return text
 
 
-def _time(text: str) -> int:
-    value = int(text)
-    if not 0 <= value < 1 << 63:
-        raise ValueError(f"time out of range: {text[:30]}")
+def _time(text: str, limit: int = MAX_TIME_NS) -> int:
+    value = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1  # noqa: PLR2004 -- fits 64 bits
+    if not 0 <= value <= limit:
+        raise ValueError(f"time out of range: {text[:30]!r}")
     return value
 
 

@@ -5,10 +5,14 @@ Owns waiting. Never deletes a lock file: another process may hold it open.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from agent_tracker.files import is_others, make_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,9 +34,9 @@ def locked(path: str, *, timeout_s: float) -> Iterator[None]:
 
     Raises:
         LockTimeoutError: It could not be had within `timeout_s`.
-        OSError: The file cannot be opened; a symbolic link is refused.
+        OSError: The file cannot be opened; a symbolic link, a special file and another user's are refused.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    descriptor = _open(path)
     try:
         deadline = time.monotonic() + timeout_s
         while not _try_lock(descriptor):
@@ -42,6 +46,20 @@ def locked(path: str, *, timeout_s: float) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _open(path: str) -> int:
+    make_private(path)
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(path, flags, 0o600)
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and not is_others(status):
+        make_private(path)
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISREG(status.st_mode):
+        raise PermissionError(errno.EPERM, "it belongs to another user", path)
+    raise OSError(errno.EINVAL, "not a regular file", path)
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -14,6 +14,7 @@ import struct
 from agent_tracker import journal_codec
 from agent_tracker.errors import RecordError
 from agent_tracker.journal import JournalFact
+from agent_tracker.journal_codec import MALFORMED, unreadable
 from agent_tracker.records import (
     ABANDONED,
     COUNTED,
@@ -72,6 +73,8 @@ _LOSS_EVENT = struct.Struct("<BB")
 _PROJECT = struct.Struct("<BQB")
 _CORE_LETTERS = frozenset({b"w", b"s", b"c", b"a", b"h", b"u", b"l"})
 _LONG_OID, _LONG_OID_BYTES = 0x80, 32
+_OID_BYTES = frozenset({20, _LONG_OID_BYTES})
+_MAX_TIME = (1 << 63) - 1
 _MAX_SHORT = 0xFFFF
 _EARNED_BYTES = 5
 _OPERATION_NUMBERS = {name: number for number, name in enumerate(OPERATIONS)}
@@ -100,20 +103,29 @@ def pack_commit(  # noqa: PLR0913, PLR0917 -- the fields of a fact, for a loop t
 
 
 def unpack_commit(value: bytes) -> RawCommit:
-    """Undo `pack_commit`."""
-    version, kind, project, marks, low, high, recorded_at = _COMMIT.unpack_from(value)
-    if version != VERSION:
-        _check_version(version, "a commit")
-    end = 51 if kind & _LONG_OID else 39
-    return (
-        value[19:end],
-        project,
-        OPERATIONS[kind & 0x7F],
-        marks,
-        low | high << 32,
-        recorded_at,
-        str(value[end:], "utf-8", "surrogateescape"),
-    )
+    """Undo `pack_commit`.
+
+    Raises:
+        RecordError: It is of another version, or not whole.
+    """
+    try:
+        version, kind, project, marks, low, high, recorded_at = _COMMIT.unpack_from(value)
+        if version != VERSION:
+            _check_version(version, "a commit")
+        end = 51 if kind & _LONG_OID else 39
+        if len(value) < end:
+            raise ValueError("cut off in its oid")
+        return (
+            value[19:end],
+            project,
+            OPERATIONS[kind & 0x7F],
+            marks,
+            low | high << 32,
+            recorded_at,
+            str(value[end:], "utf-8", "surrogateescape"),
+        )
+    except MALFORMED as error:
+        raise unreadable("a commit", error) from error
 
 
 def pack_commit_state(
@@ -136,20 +148,27 @@ def pack_commit_state(
 
 
 def unpack_commit_state(value: bytes) -> RawState:
-    """Undo `pack_commit_state`."""
+    """Undo `pack_commit_state`.
+
+    Raises:
+        RecordError: It is of another version, or not whole.
+    """
     earned_at = None
-    # A state is 7 bytes long, or 5 and 8 for each share; what is longer by five says when.
-    if len(value) != _WHOLE.size and len(value) % _SHARE.size != _STATE.size:
-        value, earned_at = value[:-_EARNED_BYTES], int.from_bytes(value[-_EARNED_BYTES:], "big")
-    if len(value) == _WHOLE.size:
-        head, sequence, agent = _WHOLE.unpack(value)
-        shares: tuple[tuple[int, int], ...] = ((agent, MICRO),)
-    else:
-        head, sequence = _STATE.unpack_from(value)
-        shares = tuple(_SHARE.iter_unpack(value[_STATE.size :]))
-    if head >> 4 != VERSION:
-        _check_version(head >> 4, "a commit's state")
-    return sequence, STATUSES[head & 0x0F], shares, earned_at
+    try:
+        # A state is 7 bytes long, or 5 and 8 for each share; what is longer by five says when.
+        if len(value) != _WHOLE.size and len(value) % _SHARE.size != _STATE.size:
+            value, earned_at = value[:-_EARNED_BYTES], int.from_bytes(value[-_EARNED_BYTES:], "big")
+        if len(value) == _WHOLE.size:
+            head, sequence, agent = _WHOLE.unpack(value)
+            shares: tuple[tuple[int, int], ...] = ((agent, MICRO),)
+        else:
+            head, sequence = _STATE.unpack_from(value)
+            shares = tuple(_SHARE.iter_unpack(value[_STATE.size :]))
+        if head >> 4 != VERSION:
+            _check_version(head >> 4, "a commit's state")
+        return sequence, STATUSES[head & 0x0F], shares, earned_at
+    except MALFORMED as error:
+        raise unreadable("a commit's state", error) from error
 
 
 def _text(*parts: str) -> bytes:
@@ -182,7 +201,18 @@ def pack_agent(agent: Agent, number: int) -> bytes:
 
 
 def unpack_agent(agent_id: str, value: bytes) -> tuple[Agent, int]:
-    """Undo `pack_agent`: the agent and its number."""
+    """Undo `pack_agent`: the agent and its number.
+
+    Raises:
+        RecordError: It is of another version, or not whole.
+    """
+    try:
+        return _unpack_agent(agent_id, value)
+    except MALFORMED as error:
+        raise unreadable(f"the agent {agent_id}", error) from error
+
+
+def _unpack_agent(agent_id: str, value: bytes) -> tuple[Agent, int]:
     version, active, number, created_at, updated_at, *standing, count = _AGENT.unpack_from(value)
     if version != VERSION:
         _check_version(version, "an agent")
@@ -190,9 +220,8 @@ def unpack_agent(agent_id: str, value: bytes) -> tuple[Agent, int]:
     end = start + count * _TRANSITION.size
     transitions = tuple((at, bool(on)) for at, on in _TRANSITION.iter_unpack(value[start:end])) if count else ()
     name, model, scope, client = _parts(value[end:])
-    agent = Agent(
-        agent_id, name, model, scope, client, bool(active), created_at, updated_at, Standing(*standing), transitions
-    )
+    times = _time(created_at), _time(updated_at)
+    agent = Agent(agent_id, name, model, scope, client, bool(active), *times, Standing(*standing), transitions)
     return agent, number
 
 
@@ -202,10 +231,16 @@ def pack_marks(marks: Marks) -> bytes:
 
 
 def unpack_marks(value: bytes) -> Marks:
-    """Undo `pack_marks`."""
+    """Undo `pack_marks`.
+
+    Raises:
+        RecordError: A name has no value.
+    """
     if not value:
         return ()
     parts = _parts(value)
+    if len(parts) % 2:
+        raise RecordError("identity marks that cannot be read: a name without a value", "agent-tracker verify")
     return tuple(zip(parts[::2], parts[1::2], strict=True))
 
 
@@ -215,12 +250,35 @@ def pack_project(fact: ProjectFact) -> bytes:
 
 
 def unpack_project(value: bytes) -> ProjectFact:
-    """Undo `pack_project`."""
-    version, recorded_at, length = _PROJECT.unpack_from(value)
-    _check_version(version, "a project")
-    end = _PROJECT.size + length
-    project, _, path = value[end:].partition(b"\0")
-    return ProjectFact(project.decode(), path, value[_PROJECT.size : end], recorded_at)
+    """Undo `pack_project`.
+
+    Raises:
+        RecordError: It is of another version, or not whole.
+    """
+    try:
+        version, recorded_at, length = _PROJECT.unpack_from(value)
+        _check_version(version, "a project")
+        end = _PROJECT.size + length
+        project, mark, path = value[end:].partition(b"\0")
+        root = value[_PROJECT.size : end]
+        if not mark:
+            raise ValueError("it has no path")
+        return ProjectFact(project.decode(), path, _oid(root) if root else b"", _time(recorded_at))
+    except MALFORMED as error:
+        raise unreadable("a project", error) from error
+
+
+def _oid(data: bytes) -> bytes:
+    if len(data) not in _OID_BYTES:
+        raise ValueError(f"an oid of {len(data)} bytes")
+    return data
+
+
+def _time(at: int) -> int:
+    """Return a moment as lines may say it."""
+    if not 0 <= at <= _MAX_TIME:
+        raise ValueError(f"time out of range: {at}")
+    return at
 
 
 CoreFact = RewriteFact | StateFact | CreditFact | AgentFact | SightingFact | UndoneFact | LossFact
@@ -242,10 +300,13 @@ def unpack_event(key: bytes, value: bytes) -> EventFact:
     """Undo `event_key` and `pack_event`.
 
     Raises:
-        RecordError: It is of a kind or a version that this program does not know.
+        RecordError: It is of a kind or a version that this program does not know, or not whole.
     """
     if key[:1] in _CORE_LETTERS:
-        return _unpack_core(key, value)
+        try:
+            return _unpack_core(key, value)
+        except MALFORMED as error:
+            raise unreadable("an event", error, key) from error
     if key[:1] in journal_codec.LETTERS:
         return journal_codec.unpack(key, value)
     raise RecordError(f"an event of unknown kind {key[:1]!r}", "upgrade agent-tracker")
@@ -301,20 +362,25 @@ def _unpack_core(key: bytes, value: bytes) -> CoreFact:  # noqa: PLR0911 -- one 
         _, recorded_ns, old_lines, own_lines = _REWRITE.unpack_from(value)
         half = len(about) // 2
         operation = value[_REWRITE.size :].decode()
-        return RewriteFact(about[:half], about[half:], operation, recorded_ns, old_lines, own_lines)
+        return RewriteFact(_oid(about[:half]), _oid(about[half:]), operation, recorded_ns, old_lines, own_lines)
     if kind == b"s":
         agent = about[:-9].decode()
         return StateFact(agent, value[_STATE_EVENT.size :].decode(), _STATE_EVENT.unpack_from(value)[1])
     if kind == b"c":
         why, *shares = _parts(value[_CREDIT_EVENT.size :])
         credit: Credits = tuple((agent, int(share)) for agent, share in zip(shares[::2], shares[1::2], strict=True))
-        return CreditFact(about[:-8], credit, _CREDIT_EVENT.unpack_from(value)[1], why)
+        if not credit or not all(0 < share <= MICRO for _, share in credit):
+            raise ValueError("its shares do not add to 1")
+        return CreditFact(_oid(about[:-8]), credit, _CREDIT_EVENT.unpack_from(value)[1], why)
     if kind == b"a":
         name, model, scope, client = _parts(value[_AGENT_EVENT.size :])
-        return AgentFact(about.decode(), name, model, scope, client, _AGENT_EVENT.unpack_from(value)[1])
+        recorded_at = _time(_AGENT_EVENT.unpack_from(value)[1])
+        return AgentFact(about.decode(), name, model, scope, client, recorded_at)
     if kind == b"h":
-        return SightingFact(about, unpack_marks(value[_SIGHTING_EVENT.size :]), _SIGHTING_EVENT.unpack_from(value)[1])
+        marks = unpack_marks(value[_SIGHTING_EVENT.size :])
+        return SightingFact(_oid(about), marks, _time(_SIGHTING_EVENT.unpack_from(value)[1]))
     if kind == b"u":
         _, recorded_ns, length = _UNDONE_EVENT.unpack_from(value)
-        return UndoneFact(about[:length], about[length:], recorded_ns)
-    return LossFact(about[:-8], bool(_LOSS_EVENT.unpack_from(value)[1]), int.from_bytes(about[-8:], "big"))
+        back_to = about[length:]
+        return UndoneFact(_oid(about[:length]), _oid(back_to) if back_to else b"", recorded_ns)
+    return LossFact(_oid(about[:-8]), bool(_LOSS_EVENT.unpack_from(value)[1]), int.from_bytes(about[-8:], "big"))

@@ -16,11 +16,20 @@ is named after the session, or after a digest where that is no safe file name, w
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 
 from agent_tracker.errors import RecordError
 from agent_tracker.escaping import escape, unescape
-from agent_tracker.files import read_text, replace_file
+from agent_tracker.files import (
+    is_private,
+    make_directory,
+    make_private,
+    own_files,
+    read_text,
+    replace_file,
+)
+from agent_tracker.lines import MAX_TIME_NS, MAX_TIME_S, parse_agent_id, parse_text
 from agent_tracker.records import Agent
 from agent_tracker.xp import NEW_STANDING
 
@@ -45,6 +54,9 @@ def write_agents(registry: str, agents: Iterable[Agent]) -> None:
         OSError: The state directory cannot be written.
     """
     listed = list(agents)
+    make_directory(registry)
+    for path in _ours(registry):
+        make_private(path)
     meant: dict[tuple[str, str], list[Agent]] = {}
     for agent in listed:
         for marker in _markers(agent):
@@ -58,8 +70,19 @@ def write_agents(registry: str, agents: Iterable[Agent]) -> None:
 
 
 def is_current(registry: str, agents: Iterable[Agent]) -> bool:
-    """Tell whether the hooks know these agents as they are."""
-    return read_text(os.path.join(registry, "agents")) == _listing(agents)
+    """Tell whether the hooks know these agents as they are, from files that are nobody else's to read or write."""
+    is_closed = all(is_private(os.lstat(path)) for path in _ours(registry) if os.path.lexists(path))
+    return is_closed and read_text(os.path.join(registry, "agents")) == _listing(agents)
+
+
+def _ours(registry: str) -> Iterator[str]:
+    """Yield what is the user's alone: the state directory, its files, and what lies directly in the registry."""
+    for directory in (os.path.dirname(registry), registry):
+        yield directory
+        if not os.path.islink(directory):
+            yield from (path for path, status in own_files(directory) if stat.S_ISREG(status.st_mode))
+    yield from (os.path.join(registry, kind) for kind in _KINDS)
+    yield _sessions(registry)
 
 
 def _listing(agents: Iterable[Agent]) -> str:
@@ -84,10 +107,12 @@ def _text(agent: Agent) -> str:
 
 
 def _synchronise(directory: str, wanted: dict[str, str]) -> None:
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    for name in os.listdir(directory):
-        if name not in wanted:
-            os.unlink(os.path.join(directory, name))
+    if os.path.islink(directory):
+        os.unlink(directory)  # what it leads to is not ours to take files out of
+    make_directory(directory)
+    for path, status in own_files(directory):
+        if os.path.basename(path) not in wanted and not stat.S_ISDIR(status.st_mode):
+            os.unlink(path)
     for name, text in wanted.items():
         path = os.path.join(directory, name)
         if read_text(path) != text:
@@ -110,15 +135,25 @@ def read_agents(registry: str) -> list[Agent]:
     for line in read_text(os.path.join(registry, "agents")).split("\n"):
         try:
             agent_id, name, model, scope, client, created_at, changes, *more = map(unescape, line.split("\t"))
+            parse_agent_id(agent_id)
             pairs = (change.partition(":") for change in changes.split())
-            transitions = tuple((int(at), on == "1") for at, _, on in pairs)
-            at = int(created_at)
+            transitions = tuple((_moment(at, MAX_TIME_NS), on == "1") for at, _, on in pairs)
+            at = _moment(created_at, MAX_TIME_S)
+            for text in (name, model, scope, client):
+                parse_text(text)
         except (ValueError, RecordError):
             continue
         active = transitions[-1][1] if transitions else True
         standing = NEW_STANDING._replace(skill_points=0) if "halted" in more else NEW_STANDING
         agents.append(Agent(agent_id, name, model, scope, client, active, at, at, standing, transitions))
     return agents
+
+
+def _moment(text: str, limit: int) -> int:
+    value = int(text)
+    if not 0 <= value <= limit:
+        raise ValueError(f"time out of range: {text[:30]!r}")
+    return value
 
 
 def read_policy(repository_policy: str, registry: str) -> str:
@@ -145,11 +180,10 @@ def write_session(registry: str, session: str, agent: str, *, now_ns: int) -> No
     path = _session_path(registry, session)
     replace_file(path, f"{agent}\n{escape(session)}\n")
     os.utime(path, ns=(now_ns, now_ns))
-    with os.scandir(os.path.dirname(path)) as entries:
-        for entry in entries:
+    for each, status in own_files(os.path.dirname(path)):
+        if now_ns - status.st_mtime_ns > KEEP_SESSIONS_S * 10**9:
             with suppress(OSError):
-                if now_ns - entry.stat(follow_symlinks=False).st_mtime_ns > KEEP_SESSIONS_S * 10**9:
-                    os.unlink(entry.path)
+                os.unlink(each)
 
 
 def keep_session(registry: str, session: str, *, now_ns: int) -> None:
@@ -158,8 +192,12 @@ def keep_session(registry: str, session: str, *, now_ns: int) -> None:
         os.utime(_session_path(registry, session), ns=(now_ns, now_ns))
 
 
+def _sessions(registry: str) -> str:
+    return os.path.join(os.path.dirname(registry), "sessions")
+
+
 def _session_path(registry: str, session: str) -> str:
-    directory = os.path.join(os.path.dirname(registry), "sessions")
+    directory = _sessions(registry)
     if not session.startswith(".") and 0 < len(session) <= _MAX_PLAIN and (_PLAIN | _CAPITALS).issuperset(session):
         return os.path.join(directory, session)
     import hashlib  # noqa: PLC0415 -- ids that are no file names are rare

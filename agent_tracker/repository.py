@@ -129,7 +129,7 @@ def ref_oid(common_dir: str, name: str) -> str:
         return _read_line(os.path.join(common_dir, name))
     except (FileNotFoundError, NotADirectoryError):
         return _packed_oid(common_dir, name)
-    except OSError:
+    except (OSError, ValueError):
         return ""
 
 

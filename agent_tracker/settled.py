@@ -10,6 +10,7 @@ import os
 import zlib
 
 from agent_tracker.durability import fingerprint
+from agent_tracker.files import read_text
 from agent_tracker.paths import RepositoryPaths
 from agent_tracker.repository import worktrees
 
@@ -110,11 +111,9 @@ def is_settled(paths: UserPaths, env: Mapping[str, str], repository: Repository,
         now: Unix seconds.
     """
     try:
-        path = os.path.join(RepositoryPaths(repository.common_dir).spool_dir, FILE)
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            due, _, then = file.read().partition("\n")
+        due, _, then = read_text(os.path.join(RepositoryPaths(repository.common_dir).spool_dir, FILE)).partition("\n")
         database = then.partition("\n")[0]
-        is_due = not due.isdigit() or now >= int(due)
+        is_due = not (due.isascii() and due.isdigit() and len(due) < 20) or now >= int(due)  # noqa: PLR2004 -- fits 64 bits
         return not is_due and fingerprint.matches(database) and then == look(paths, env, repository, database)
     except OSError:
         return False

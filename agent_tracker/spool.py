@@ -5,6 +5,10 @@ decides what a line means to anybody's standing, and never deletes a segment by 
 
 Appending takes no lock: one write of one framed line, whose leading newline cuts off a torn line before it. Sealing
 renames the file; a writer that still holds it open makes the segment grow, which is noticed by its size.
+
+What lies in a repository may have come with it: no link is followed, no pipe waited for, no other user's file believed.
+What is this user's own is for nobody else (0700, 0600), which sealing and appending see to; where the users of one
+repository share it (`core.sharedRepository`) and one of them opened the directory to the group, the group stays in.
 """
 
 from __future__ import annotations
@@ -15,7 +19,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.errors import RecordError, SpoolError
-from agent_tracker.files import replace_file
+from agent_tracker.escaping import escape
+from agent_tracker.files import GROUP, is_others, make_directory, make_private, own_files, replace_file
 from agent_tracker.lines import parse_line
 
 if TYPE_CHECKING:
@@ -39,6 +44,18 @@ SPOOL = "spool"
 PENDING = "pending"
 PREFIX = "seg-"
 MAX_SEGMENT_BYTES = 1 << 30
+MAX_LINE_BYTES = 10 << 20
+"""More than any line of ours has; one that is longer is not read whole."""
+
+MAX_REJECTED_BYTES = 32 << 20
+"""How much of one segment's lines that say nothing is kept for a person to look at, their reasons with them."""
+
+_BLOCK_BYTES = 4 << 20
+_PER_LINE_BYTES = 250
+"""What a line takes in memory beside its bytes, at least."""
+
+_DIGITS = frozenset("0123456789")
+_HEX = _DIGITS | frozenset("abcdef")
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
@@ -54,7 +71,7 @@ class Segment(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """A line that is not ours or not whole, and why."""
+    """A line that is not ours or not whole, and why; the beginning of one that is longer than any of ours."""
 
     line: bytes
     reason: str
@@ -68,7 +85,7 @@ def ensure_directory(directory: str) -> None:
     """
     try:
         if not os.path.lexists(directory):
-            os.makedirs(directory, 0o700, exist_ok=True)
+            make_directory(directory)
     except OSError as error:
         raise SpoolError(f"cannot create {directory}: {error.strerror}", "check the directory's permissions") from error
     _check_directory(directory)
@@ -85,22 +102,44 @@ def _check_directory(directory: str) -> None:
         raise SpoolError(f"the spool directory belongs to another user: {directory}", "run as its owner")
 
 
+def _group(directory: str) -> int:
+    """Return which bits of others may stay in a spool's modes: the group's, where all its users share a repository.
+
+    Git sets the group's bit on the directories of one (git-init(1), --shared), and a person let it into ours.
+    """
+    try:
+        above, own = os.stat(os.path.dirname(directory)).st_mode, os.lstat(directory).st_mode
+    except OSError:
+        return 0
+    return GROUP if above & stat.S_ISGID and above & own & stat.S_IWGRP else 0
+
+
+def _check_file(path: str, status: os.stat_result, group: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise SpoolError(f"the spool is not a regular file: {path}", "move it away")
+    if is_others(status) and not group:
+        raise SpoolError(f"the spool belongs to another user: {path}", "move it away")
+
+
 def append(directory: str, line: bytes) -> None:
     """Append framed lines in one write.
 
     Raises:
-        SpoolError: The spool is a link or special file, or cannot be written.
+        SpoolError: The spool is a link, a special file or another user's, or cannot be written.
     """
     _check_directory(directory)
+    group = _group(directory)
+    make_private(directory, keep=group)
     path = os.path.join(directory, SPOOL)
+    make_private(path, keep=group)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NONBLOCK | _NOFOLLOW | _BINARY
     try:
         descriptor = os.open(path, flags, 0o600)
     except OSError as error:
         raise SpoolError(f"cannot open {path}: {error.strerror}", "it must be a regular file of yours") from error
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise SpoolError(f"the spool is not a regular file: {path}", "move it away")
+        _check_file(path, os.fstat(descriptor), group)
+        make_private(path, keep=group)
         written = os.write(descriptor, line)
     except OSError as error:
         raise SpoolError(f"cannot write {path}: {error.strerror}", "free some space; git keeps the commit") from error
@@ -114,14 +153,14 @@ def seal(directory: str, *, now_ns: int) -> bool:
     """Rename the spool to a new segment; False where there is no spool or it is empty.
 
     Raises:
-        SpoolError: It cannot be renamed, or is not a regular file.
+        SpoolError: It cannot be renamed, is not a regular file, or is another user's.
     """
     _check_directory(directory)
+    group = _close(directory)
     path = os.path.join(directory, SPOOL)
     try:
         status = os.lstat(path)
-        if not stat.S_ISREG(status.st_mode):
-            raise SpoolError(f"the spool is not a regular file: {path}", "move it away")
+        _check_file(path, status, group)
         if not status.st_size:
             return False
         replace_file(os.path.join(directory, PENDING), "sealed, and not known to be applied\n")
@@ -133,6 +172,16 @@ def seal(directory: str, *, now_ns: int) -> bool:
     return True
 
 
+def _close(directory: str) -> int:
+    """Keep others out of the directory and of every file in it; return which of their bits stay."""
+    group = _group(directory)
+    make_private(directory, keep=group)
+    for path, status in own_files(directory):
+        if stat.S_ISREG(status.st_mode):
+            make_private(path, keep=group)
+    return group
+
+
 def mark_applied(directory: str) -> None:
     """Note that everything sealed is applied: until then a push tries again, though the spool is empty."""
     with suppress(OSError):
@@ -140,16 +189,17 @@ def mark_applied(directory: str) -> None:
 
 
 def segments(directory: str) -> list[Segment]:
-    """Return the sealed segments, oldest first; whatever else lies there is passed over."""
+    """Return the sealed segments, oldest first; whatever else lies there is passed over, another user's files too."""
+    group = _group(directory)
     found = []
     try:
-        entries = list(os.scandir(directory))
-    except OSError:
-        return []
-    for entry in entries:
-        sealed_ns = _sealed_ns(entry.name)
-        if sealed_ns is not None and entry.is_file(follow_symlinks=False):
-            found.append(Segment(entry.path, entry.name, sealed_ns, entry.stat(follow_symlinks=False).st_size))
+        for path, status in own_files(directory, is_sure=True):
+            name = os.path.basename(path)
+            sealed_ns = _sealed_ns(name)
+            if sealed_ns is not None and stat.S_ISREG(status.st_mode) and (group or not is_others(status)):
+                found.append(Segment(path, name, sealed_ns, status.st_size))
+    except OSError as error:
+        raise SpoolError(f"cannot read {directory}: {error.strerror}", "try again: agent-tracker flush") from error
     return sorted(found, key=lambda segment: segment.name)
 
 
@@ -157,8 +207,9 @@ def _sealed_ns(name: str) -> int | None:
     if not name.startswith(PREFIX):
         return None
     digits, _, random = name[len(PREFIX) :].partition("-")
-    is_ours = len(digits) == 20 and digits.isascii() and digits.isdigit() and len(random) == 8 and random.isalnum()  # noqa: PLR2004 -- as sealed
-    return min(int(digits), (1 << 63) - 1) if is_ours else None
+    if (len(digits), len(random)) != (20, 8) or not _DIGITS.issuperset(digits) or not _HEX.issuperset(random):
+        return None
+    return min(int(digits), (1 << 63) - 1)
 
 
 def read_segment(segment: Segment, kinds: tuple[type, ...]) -> tuple[list[Seen], list[Rejected]]:
@@ -169,33 +220,47 @@ def read_segment(segment: Segment, kinds: tuple[type, ...]) -> tuple[list[Seen],
         kinds: The kinds of record that may be in it; any other is rejected.
 
     Raises:
-        SpoolError: The file cannot be read, or is larger than 1 GiB.
+        SpoolError: The file cannot be read, is no regular file or another user's, or is larger than 1 GiB.
     """
     seen: list[Seen] = []
     rejected: list[Rejected] = []
+    room = MAX_REJECTED_BYTES
     for line in _lines(segment.path):
         try:
             said = parse_line(line)
+            if isinstance(said, kinds):
+                seen.append(said)
+                continue
+            reason = "a record of this kind has no place in this spool"
         except RecordError as error:
-            rejected.append(Rejected(line, error.message))
-            continue
-        if isinstance(said, kinds):
-            seen.append(said)
-        else:
-            rejected.append(Rejected(line, "a record of this kind has no place in this spool"))
+            reason = error.message
+        # A file may consist of these, and each takes more room here than there.
+        if room > 0:
+            rejected.append(Rejected(line, reason))
+            room -= _PER_LINE_BYTES + len(line)
+            if room <= 0:
+                rejected.append(Rejected(b"", "no more of this file's unreadable lines are kept"))
     return seen, rejected
 
 
 def _lines(path: str) -> Iterator[bytes]:
+    """Yield a file's lines that are not empty; of one that is too long, its beginning."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | _NOFOLLOW | _BINARY)
+        descriptor = os.open(path, os.O_RDONLY | _NONBLOCK | _NOFOLLOW | _BINARY)
         with os.fdopen(descriptor, "rb") as file:
-            data = file.read(MAX_SEGMENT_BYTES + 1)
+            status = os.fstat(descriptor)
+            _check_file(path, status, _group(os.path.dirname(path)))
+            if status.st_size > MAX_SEGMENT_BYTES:
+                raise SpoolError(f"{path} is larger than {MAX_SEGMENT_BYTES} bytes", "move it away")
+            rest = b""
+            while block := file.read(_BLOCK_BYTES):
+                *lines, rest = (rest + block).split(b"\n")
+                yield from filter(None, lines)
+                rest = rest[:MAX_LINE_BYTES]
     except OSError as error:
         raise SpoolError(f"cannot read {path}: {error.strerror}", "check its permissions") from error
-    if len(data) > MAX_SEGMENT_BYTES:
-        raise SpoolError(f"{path} is larger than {MAX_SEGMENT_BYTES} bytes", "move it away")
-    return (line for line in data.split(b"\n") if line)
+    if rest:
+        yield rest
 
 
 def set_aside(segment: Segment, rejected: list[Rejected]) -> str:
@@ -205,11 +270,16 @@ def set_aside(segment: Segment, rejected: list[Rejected]) -> str:
         SpoolError: It cannot be written.
     """
     path = segment.path + ".rejected"
+    make_private(path)
+    flags = os.O_WRONLY | os.O_CREAT | _NONBLOCK | _NOFOLLOW | _BINARY
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NOFOLLOW | _BINARY, 0o600)
+        descriptor = os.open(path, flags, 0o600)
         with os.fdopen(descriptor, "wb") as file:
+            _check_file(path, os.fstat(descriptor), _group(os.path.dirname(path)))
+            make_private(path)
+            os.ftruncate(descriptor, 0)
             for line, reason in rejected:
-                file.write(b"# %s\n%s\n" % (reason.encode("utf-8", "backslashreplace"), line))
+                file.write(b"# %s\n%s\n" % (escape(reason).encode(), line))
     except OSError as error:
         raise SpoolError(f"cannot write {path}: {error.strerror}", "free some space") from error
     return path

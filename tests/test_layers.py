@@ -156,6 +156,7 @@ SIBLINGS = {
     ("records", "errors"),
     ("records", "journal"),
     ("history", "git"),
+    ("locking", "files"),
     ("reflog", "git"),
     ("reflog", "repository"),
     ("tables", "table"),

@@ -191,7 +191,7 @@ def agent_json(agent: Agent) -> dict[str, object]:
         "name": _plain(agent.name),
         "model": _plain(agent.model) or None,
         "scope": _plain(agent.scope) or None,
-        "client": agent.client or None,
+        "client": _plain(agent.client) or None,
         "skill_points": standing.skill_points,
         "experience_points": number(standing.experience_micro),
         "experience_earned": number(standing.earned_micro),

@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from agent_tracker.escaping import escape, shown_path
+from agent_tracker.escaping import escape, escape_json, shown_path
 from agent_tracker.records import HUMAN, MICRO, UNCLAIMED, Credits, is_agent
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ def show_diagnosis_json(document: dict[str, object]) -> None:
 def _write_json(document: dict[str, object]) -> None:
     import msgspec  # noqa: PLC0415 -- 6 ms, for --json alone
 
-    _write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
+    text = msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+    _write(escape_json(text, sys.stdout.encoding or "utf-8") + "\n")
 
 
 @contextmanager
