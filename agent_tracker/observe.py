@@ -12,7 +12,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from agent_tracker.files import read_text, replace_file
+from agent_tracker.errors import SpoolError
+from agent_tracker.files import read_own, read_text, replace_file
 from agent_tracker.gather import Sighted
 from agent_tracker.git import list_commits, list_refs
 from agent_tracker.paths import RepositoryPaths
@@ -137,7 +138,11 @@ def _baseline(repository: Repository) -> dict[str, ReflogPosition] | None:
     if not os.path.exists(path):
         return None
     positions = {}
-    for line in read_text(path).split("\n"):
+    try:
+        text = read_own(path)
+    except OSError as error:
+        raise SpoolError(f"cannot read {path}: {error.strerror}", "try again: agent-tracker flush") from error
+    for line in text.split("\n"):
         name, _, rest = line.partition("\t")
         offset, _, rest = rest.partition("\t")
         oid, _, at = rest.partition("\t")

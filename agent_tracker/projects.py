@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from agent_tracker.errors import SpoolError
-from agent_tracker.files import read_text, replace_file
+from agent_tracker.files import read_own, read_text, replace_file
 from agent_tracker.git import find_root
 from agent_tracker.paths import RepositoryPaths
 
@@ -38,7 +38,10 @@ def read_project(repository: Repository, *, timeout_s: float = ROOT_TIMEOUT_S) -
         SpoolError: The file cannot be written.
     """
     path = RepositoryPaths(repository.common_dir).project
-    words = read_text(path).split()
+    try:
+        words = read_own(path).split()
+    except OSError as error:
+        raise SpoolError(f"cannot read {path}: {error.strerror}", "check its permissions") from error
     project = words[0] if words else ""
     if len(project) != 36 or not project.replace("-", "").isalnum():  # noqa: PLR2004 -- a UUID's length
         import uuid  # noqa: PLC0415 -- made once in a repository's life

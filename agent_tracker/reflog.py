@@ -11,6 +11,7 @@ import os
 from contextlib import suppress
 from typing import NamedTuple
 
+from agent_tracker.errors import GitError
 from agent_tracker.git import reflogs
 from agent_tracker.lines import parse_oid
 from agent_tracker.records import ReflogPosition
@@ -330,8 +331,10 @@ def _read(path: str, start: int) -> bytes:
         with open(path, "rb") as file:
             file.seek(start)
             return file.read(MAX_BYTES)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return b""
+    except OSError as error:
+        raise GitError(f"cannot read {path}: {error.strerror}", "try again: agent-tracker flush") from error
 
 
 def _start(data: bytes, position: ReflogPosition) -> int:
