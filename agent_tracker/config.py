@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.errors import ConfigError
-from agent_tracker.files import replace_file
+from agent_tracker.files import remedy, replace_file
 from agent_tracker.locking import locked
 from agent_tracker.rules import DEFAULT_RULES, RULES, Rules, with_overrides
 
@@ -336,7 +336,7 @@ def _alone(paths: UserPaths) -> Iterator[None]:
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
             stack.enter_context(locked(f"{path}.lock", timeout_s=LOCK_TIMEOUT_S))
         except OSError as error:
-            hint = "check the directory's permissions"
+            hint = remedy(error)
             raise ConfigError(f"cannot write {path}: {error.strerror or error}", hint) from error
         yield
 
@@ -431,5 +431,5 @@ def _edit(path: str, key: str, value: str | int | None, *, table: str = "") -> b
     try:
         replace_file(os.path.realpath(path), tomlkit.dumps(document))
     except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}", "check the directory's permissions") from error
+        raise ConfigError(f"cannot write {path}: {error.strerror}", remedy(error)) from error
     return was_there

@@ -13,7 +13,7 @@ from agent_tracker import config, settled
 from agent_tracker.config import EXPORT, Value, find_setting, read_settings
 from agent_tracker.errors import ConfigError, GitError
 from agent_tracker.export.writing import EXPORT_OFF, take_out_block, wanted_exports
-from agent_tracker.files import replace_file
+from agent_tracker.files import remedy, replace_file
 from agent_tracker.git import config_get, config_set
 from agent_tracker.paths import RepositoryPaths
 from agent_tracker.repository import Repository, find_repository
@@ -147,4 +147,4 @@ def _write(path: str, policy: str) -> None:
         elif os.path.exists(path):
             os.unlink(path)
     except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}", "check the directory's permissions") from error
+        raise ConfigError(f"cannot write {path}: {error.strerror}", remedy(error)) from error

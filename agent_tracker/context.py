@@ -64,5 +64,3 @@ def open_store(context: Context) -> tuple[Store, Location]:
     location = locate(str(values["databasePath"].value))
     size_bytes, backups_dir = int(values["maxDatabaseSize"].value), context.paths.backups_of(location.path)
     return Store(location.path, size_bytes, backups_dir, check_timeout_s=context.check_timeout_s), location
-
-

@@ -6,18 +6,15 @@ opened: `store` does.
 
 from __future__ import annotations
 
+import errno
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from agent_tracker.database_file import allocate_lock_file
-from agent_tracker.errors import (
-    DiskFullError,
-    ForeignFileError,
-    ReadOnlyError,
-    StoreBusyError,
-    StoreError,
-    StoreFullError,
-)
+from agent_tracker.errors import ForeignFileError, StoreBusyError, StoreError, StoreFullError
+from agent_tracker.mounts import free_bytes
+from agent_tracker.obstacles import translate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +23,8 @@ __all__ = ["OTHER_PATH", "begun", "environment", "structure_problems", "translat
 
 OTHER_PATH = "agent-tracker config set databasePath FILE"
 MAX_TABLES = 64
+LITTLE_ROOM_BYTES = 1 << 20
+_NUMBERS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE)
 
 
 @contextmanager
@@ -82,9 +81,30 @@ def structure_problems(path: str) -> list[str]:
     from lmdb.verify import VerifyError, verify  # noqa: PLC0415 -- as above
 
     try:
-        return [str(problem) for problem in verify(path)]  # type: ignore[no-untyped-call]
+        problems = [str(problem) for problem in verify(path)]  # type: ignore[no-untyped-call]
     except VerifyError as error:
         return [str(error)]
+    return [] if problems and _is_spare(problems) else problems
+
+
+def _is_spare(problems: list[str]) -> bool:
+    """Tell whether all that is wrong is pages too many that long values have, as LMDB leaves them by itself.
+
+    It does where a value of several pages is written over by a shorter one, and frees them with the value.
+    """
+    import re  # noqa: PLC0415 -- in a process of its own
+
+    excess, uncounted, unreachable = 0, 0, 0
+    for problem in problems:
+        if found := re.search(r" mp_pages (\d+) != OVPAGES\(\d+\)=(\d+)$", problem):
+            excess += int(found[1]) - int(found[2])
+        elif found := re.search(r" walked (\d+) overflow pages, record says (\d+)$", problem):
+            uncounted += int(found[2]) - int(found[1])
+        elif found := re.match(r"(\d+) page\(s\) are neither reachable nor in the freeDB", problem):
+            unreachable += int(found[1])
+        else:
+            return False
+    return excess == uncounted == unreachable > 0
 
 
 @contextmanager
@@ -111,17 +131,10 @@ def translated(path: str) -> Iterator[None]:
 
 
 def _of_lmdb(path: str, said: str) -> StoreError:
-    """Return the error that LMDB's words for one of the operating system's stand for."""
-    for words, kind, hint in _SAID:
-        if words in said:
-            return kind(f"cannot use the database {path}: {words}", hint)
+    """Return the error that LMDB's words stand for; most are the operating system's."""
+    number = next((number for number in _NUMBERS if os.strerror(number) in said), 0)
+    if number == errno.EIO and (free_bytes(path) or LITTLE_ROOM_BYTES) < LITTLE_ROOM_BYTES:
+        number = errno.ENOSPC  # it writes less than it was to, and is told no more
+    if number:
+        return translate(path, OSError(number, os.strerror(number)), doing="use")
     return StoreError(f"cannot use the database {path}: {said}", "agent-tracker doctor")
-
-
-_SAID: tuple[tuple[str, type[StoreError], str], ...] = (
-    ("No space left on device", DiskFullError, "free some space; the spool keeps everything"),
-    ("Disk quota exceeded", DiskFullError, "free some space; the spool keeps everything"),
-    ("Read-only file system", ReadOnlyError, OTHER_PATH),
-    ("Permission denied", ReadOnlyError, "check its permissions"),
-    ("Input/output error", StoreError, "check the disk; then: agent-tracker verify"),
-)

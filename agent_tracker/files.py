@@ -5,6 +5,7 @@ Owns create aside, then rename. Never decides where a file lies, and never waits
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
@@ -24,6 +25,7 @@ __all__ = [
     "own_files",
     "read_bytes",
     "read_text",
+    "remedy",
     "replace_file",
 ]
 
@@ -32,6 +34,12 @@ GROUP = 0o070
 _OTHERS = 0o077
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+
+
+def remedy(error: OSError) -> str:
+    """Return what to do about what could not be written: there may be no room."""
+    is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return "free some space" if is_full else "check the directory's permissions"
 
 
 def replace_file(path: str, text: str, *, mode: int = 0o600) -> None:

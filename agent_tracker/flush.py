@@ -17,11 +17,12 @@ from agent_tracker.abandon import Losses, find_losses
 from agent_tracker.apply import Applied, apply
 from agent_tracker.config import read_rules, rules_trouble
 from agent_tracker.context import Context, FlushReport, open_store
+from agent_tracker.durability.capacity import warnings_due
 from agent_tracker.durability.manifests import coverage, read_manifests
 from agent_tracker.durability.spawning import start, start_if_due
 from agent_tracker.errors import ConfigError, DamageError, SpoolError, StoreError, UncheckedError
 from agent_tracker.export.writing import write_exports
-from agent_tracker.files import read_text, replace_file
+from agent_tracker.files import read_text, remedy, replace_file
 from agent_tracker.gather import Arrived, Past, Sighted, gather
 from agent_tracker.journal import (
     ActivityFact,
@@ -162,6 +163,7 @@ def flush(repository: Repository | None, context: Context) -> FlushReport:
     except (DamageError, UncheckedError):
         start(context, store.backups_dir)
         raise
+    report = report._replace(warnings=report.warnings + warnings_due(context, store))
     start_if_due(context, store.backups_dir)
     if context.told is not None:
         context.told.append(report)
@@ -261,7 +263,7 @@ def _lock(stack: ExitStack, directory: str, timeout_s: float) -> None:
     except LockTimeoutError as error:
         raise SpoolError(f"another flush is running: {path}", "try again: agent-tracker flush") from error
     except OSError as error:
-        raise SpoolError(f"cannot lock {path}: {error.strerror}", "check the directory's permissions") from error
+        raise SpoolError(f"cannot lock {path}: {error.strerror}", remedy(error)) from error
 
 
 def _is_needed(plan: _Plan, store: Store) -> bool:

@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-from agent_tracker import __version__
+from agent_tracker.ending import complain, run_to_end
 from agent_tracker.errors import AgentTrackerError, DamageError, GitError
 from agent_tracker.escaping import escape, shown_path
 from agent_tracker.paths import RepositoryPaths, user_paths
@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent_tracker.flush import Context, FlushReport
 
-__all__ = ["complain", "log_bug", "run", "run_all", "run_here", "warn"]
+__all__ = ["run", "run_all", "run_here", "warn"]
 
 OPTIONS = frozenset({"--json", "--all", "--quiet", "-q"})
 JSON_VERSION = 1
@@ -43,39 +43,8 @@ def run(arguments: list[str]) -> int | None:
         return None
     as_json = "--json" in arguments
     is_quiet = "--quiet" in arguments or "-q" in arguments
-    try:
-        if "--all" in arguments:
-            return run_all(as_json=as_json, is_quiet=is_quiet)
-        return run_here(as_json=as_json, is_quiet=is_quiet)
-    except AgentTrackerError as error:
-        return complain(error)
-    except Exception:  # noqa: BLE001 -- a bug: the traceback goes to a file, a person gets one line
-        return log_bug()
-
-
-def log_bug() -> int:
-    """Write the traceback of a bug to the log, print one line that says where, and return the exit code."""
-    import traceback  # noqa: PLC0415 -- only for a bug
-
-    path = user_paths(os.environ).log_file
-    try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        with os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {__version__} {sys.argv!r}\n")
-            traceback.print_exc(file=file)
-    except OSError:
-        traceback.print_exc()
-    print(f"error: a bug in agent-tracker; the details are in {path}", file=sys.stderr)
-    return 3
-
-
-def complain(error: AgentTrackerError) -> int:
-    """Print an expected error, one line and its hint, to stderr and return its exit code."""
-    print(f"error: {escape(error.message)}", file=sys.stderr)
-    if error.hint:
-        print(f"hint: {escape(error.hint)}", file=sys.stderr)
-    return 1
+    work = run_all if "--all" in arguments else run_here
+    return run_to_end(lambda: work(as_json=as_json, is_quiet=is_quiet))
 
 
 def run_here(*, as_json: bool, is_quiet: bool) -> int:

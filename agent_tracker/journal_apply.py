@@ -52,6 +52,7 @@ class JournalApplication:
         self._books = books
         self.begun: set[str] = set()
         """The ids of the sessions that are new."""
+        self._archived = writer.table("archived")
         self._sessions: set[str] = set()
         self._withdrawn = {fact.id for fact in journal_tables.facts(writer, WithdrawalFact)}
         self._forgotten: set[str] | None = None
@@ -95,7 +96,7 @@ class JournalApplication:
         kind = journal_codec.kind_of(fact)
         table = self._writer.table(kind.table)
         key = journal_codec.key_of(fact)
-        if table.has(key):
+        if table.has(key) or (kind.table != "events" and self._archived.has(key)):
             return False
         if isinstance(fact, ForgetFact):
             table.put(key, journal_codec.pack(fact))
@@ -121,6 +122,7 @@ class JournalApplication:
                 for key, value in list(table.items(kind.letter)):
                     if key[-_ID_BYTES:] == bytes.fromhex(target):
                         table.put(key, bytes(len(value)))
+                        table.delete(key)  # or LMDB keeps a run of pages that is longer than the value
                         table.put(key, journal_codec.pack(journal_codec.blanked(journal_codec.unpack(key, value))))
 
     # -- rules

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from agent_tracker.errors import SpoolError
-from agent_tracker.files import read_own, read_text, replace_file
+from agent_tracker.files import read_own, read_text, remedy, replace_file
 from agent_tracker.git import find_root
 from agent_tracker.paths import RepositoryPaths
 
@@ -51,7 +51,7 @@ def read_project(repository: Repository, *, timeout_s: float = ROOT_TIMEOUT_S) -
         try:
             replace_file(path, project + "\n")
         except OSError as error:
-            raise SpoolError(f"cannot write {path}: {error.strerror}", "check the directory's permissions") from error
+            raise SpoolError(f"cannot write {path}: {error.strerror}", remedy(error)) from error
     if len(words) == 1:
         words = _remember_root(path, project, find_root(repository.git_dir, repository.common_dir, timeout_s=timeout_s))
     try:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.errors import RecordError, SpoolError
 from agent_tracker.escaping import escape
-from agent_tracker.files import GROUP, is_others, make_directory, make_private, own_files, replace_file
+from agent_tracker.files import GROUP, is_others, make_directory, make_private, own_files, remedy, replace_file
 from agent_tracker.lines import parse_line
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def ensure_directory(directory: str) -> None:
         if not os.path.lexists(directory):
             make_directory(directory)
     except OSError as error:
-        raise SpoolError(f"cannot create {directory}: {error.strerror}", "check the directory's permissions") from error
+        raise SpoolError(f"cannot create {directory}: {error.strerror}", remedy(error)) from error
     _check_directory(directory)
 
 
@@ -168,7 +168,7 @@ def seal(directory: str, *, now_ns: int) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise SpoolError(f"cannot seal {path}: {error.strerror}", "check the directory's permissions") from error
+        raise SpoolError(f"cannot seal {path}: {error.strerror}", remedy(error)) from error
     return True
 
 

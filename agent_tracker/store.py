@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from agent_tracker.database_file import (
     copy_bytes,
@@ -25,15 +25,12 @@ from agent_tracker.database_file import (
 )
 from agent_tracker.durability import fingerprint, migrations
 from agent_tracker.durability.checking import check_file
+from agent_tracker.durability.remedies import in_a_line, ways_out
 from agent_tracker.environment import begun, environment, translated
-from agent_tracker.errors import (
-    DamageError,
-    SchemaError,
-    StoreBusyError,
-    StoreError,
-    StoreFullError,
-)
+from agent_tracker.errors import DamageError, SchemaError, StoreBusyError, StoreError, StoreFullError
+from agent_tracker.figures import Figures, measured
 from agent_tracker.locking import LockTimeoutError, locked
+from agent_tracker.mounts import readable_size
 from agent_tracker.obstacles import FileKind, Location, check_place, classify, locate, refusal, translate
 from agent_tracker.table import Table
 from agent_tracker.tables import TABLES, VERSION, Snapshot, Writer
@@ -41,36 +38,20 @@ from agent_tracker.tables import TABLES, VERSION, Snapshot, Writer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = [
-    "SCHEMA_VERSION",
-    "Figures",
-    "FileKind",
-    "Location",
-    "Store",
-    "classify",
-    "locate",
-]
+__all__ = ["SCHEMA_VERSION", "FileKind", "Location", "Store", "classify", "locate"]
 
 SCHEMA_VERSION = migrations.CURRENT
 CHECK_TIMEOUT_S = 600.0
 FIRST_MAP_BYTES = 8 << 20
 """How large the map is at first, or the file if that is larger; it doubles where that is not enough."""
 
+SPARE_BYTES = 1 << 20
+"""How much larger than its limit a database may get where its format changes: one that is full must not stay old."""
+
 T = TypeVar("T")
 _RECOVER = "agent-tracker recover"
 _checked: dict[str, tuple[str, dict[str, int]]] = {}
 """What the files looked like that this process had checked, and the counts of their records: some can keep no other."""
-
-
-class Figures(NamedTuple):
-    """How large a database is: the file, what of it is in use, and by which tables, all in bytes; records by table."""
-
-    file_bytes: int
-    used_bytes: int
-    free_bytes: int
-    map_bytes: int
-    bytes_by_table: dict[str, int]
-    records: dict[str, int]
 
 
 class Store:
@@ -131,9 +112,11 @@ class Store:
                 version = _version_of(env, self.path)
             if version in migrations.STEPS and not is_fixed:
                 stack.close()
-                self.write(lambda _: None, timeout_s=1.0)
+                with suppress(StoreError):  # one that cannot be brought up to date now is read as it is
+                    self.write(lambda _: None, timeout_s=1.0)
                 env = stack.enter_context(environment(self.path, self._map_bytes, readonly=True))
-                version = SCHEMA_VERSION
+                with translated(self.path):
+                    version = _version_of(env, self.path)
             with self._forgotten_where_damaged(), translated(self.path), begun(env, write=False) as txn:
                 names = migrations.tables_of(version)
                 yield Snapshot(txn, {name: env.open_db(name.encode(), txn, create=False) for name in names})
@@ -198,10 +181,21 @@ class Store:
             try:
                 with self.writer(timeout_s=timeout_s, map_bytes=map_bytes) as writer:
                     return work(writer)
-            except StoreFullError:
+            except StoreFullError as error:
                 if map_bytes >= self.size_bytes:
-                    raise
+                    raise self._at_limit() from error
                 map_bytes = min(2 * map_bytes, self.size_bytes)
+
+    def _at_limit(self) -> StoreFullError:
+        """Return the error that says which ways out there are."""
+        found = None
+        with suppress(StoreError):
+            found = self.figures()
+        sizes = (found.file_bytes, found.spare_bytes) if found else (0, 0)
+        return StoreFullError(
+            f"the database is full: {self.path} has reached its limit of {readable_size(self.size_bytes)}",
+            in_a_line(ways_out(self.size_bytes, *sizes)),
+        )
 
     def _first_map_bytes(self) -> int:
         try:
@@ -269,26 +263,41 @@ class Store:
         Raises:
             StoreError: There can be no copy, or it cannot be written: it stays as it was.
         """
-        directory = self.backups_dir or os.path.dirname(self.path)
-        with translated_os(directory, "copy the database before its format changes to"):
-            os.makedirs(directory, mode=0o700, exist_ok=True)
-            name = os.path.splitext(os.path.basename(self.path))[0]
-            copy = os.path.join(directory, f"{name}-schema-{version}-{os.urandom(4).hex()}.lmdb")
-            self.copy_to(copy)
-        problems = check_file(copy).problems
-        if problems:
-            unlink(copy)
-            raise DamageError(f"the database {self.path} is damaged: {problems[0]}", _RECOVER)
+        copy = self._copy_before(version)
         fingerprint.forget(self.path)
-        with (
-            environment(self.path, self._map_bytes, readonly=False) as env,
-            translated(self.path),
-            env.begin(write=True) as txn,
-        ):
-            migrations.migrate(
-                version, lambda names: Writer(txn, {name: env.open_db(name.encode(), txn) for name in names})
-            )
+        try:
+            with self._changing(self.path) as (env, txn):
+                migrations.migrate(
+                    version, lambda names: Writer(txn, {name: env.open_db(name.encode(), txn) for name in names})
+                )
+        except StoreError:
+            unlink(copy)  # or each attempt would leave one
+            raise
         self._remember_counted()
+
+    def _copy_before(self, version: str) -> str:
+        """Return the path of a new copy that was read in full."""
+        directory = self.backups_dir or os.path.dirname(self.path)
+        name = os.path.join(directory, f"{os.path.splitext(os.path.basename(self.path))[0]}-schema-{version}")
+        aside, copy = f"{name}.copying", f"{name}-{os.urandom(4).hex()}.lmdb"
+        with translated_os(self.path, "copy"):
+            os.makedirs(directory, mode=0o700, exist_ok=True)
+            unlink(aside)  # of a process that was killed
+            self.copy_to(aside)
+            problems = check_file(aside).problems
+            if problems:
+                unlink(aside)
+                raise DamageError(f"the database {self.path} is damaged: {problems[0]}", _RECOVER)
+            os.rename(aside, copy)
+            sync_directory(directory)
+        return copy
+
+    @contextmanager
+    def _changing(self, path: str) -> Iterator[tuple[Any, Any]]:
+        """Yield an environment and a write transaction that has room for a few records where the limit is reached."""
+        map_bytes = max(self._map_bytes, os.path.getsize(path)) + SPARE_BYTES
+        with environment(path, map_bytes, readonly=False) as env, translated(path), env.begin(write=True) as txn:
+            yield env, txn
 
     def _remember_counted(self) -> None:
         """Keep the fingerprint of a file that was just closed, and the counts that it holds itself."""
@@ -377,7 +386,7 @@ class Store:
         aside = f"{real}.{os.getpid()}.new"
         try:
             unlink_killed(real)
-            with translated_os(self.path, "write a copy beside"):
+            with translated_os(self.path, "write a copy of"):
                 yield aside
         finally:
             for leftover in (aside, aside + "-lock"):
@@ -396,11 +405,7 @@ class Store:
             version = snapshot.schema_version() if snapshot else ""
         names = migrations.tables_of(version)
         for _ in range(2):
-            with (
-                environment(aside, self._map_bytes, readonly=False) as env,
-                translated(aside),
-                env.begin(write=True) as txn,
-            ):
+            with self._changing(aside) as (env, txn):
                 handles = {name: env.open_db(name.encode(), txn, create=False) for name in names}
                 Writer(txn, handles).set_schema_version(version)
         real = os.path.realpath(self.path)
@@ -423,20 +428,11 @@ class Store:
         if not self.exists():
             return None
         self._check_before_reading()
-        with environment(self.path, self._map_bytes, readonly=True) as env, translated(self.path), env.begin() as txn:
-            page_bytes, info = int(env.stat()["psize"]), env.info()
-            tables = Snapshot(txn, {name: env.open_db(name.encode(), txn, create=False) for name in TABLES})
-            main = env.stat()
-            pages = {name: tables.table(name).pages() for name in TABLES}
-            used = 2 + sum(pages.values()) + main["branch_pages"] + main["leaf_pages"] + main["overflow_pages"]
-            return Figures(
-                os.path.getsize(self.path),
-                used * page_bytes,
-                max(int(info["last_pgno"]) + 1 - used, 0) * page_bytes,
-                int(info["map_size"]),
-                {name: count * page_bytes for name, count in pages.items()},
-                {name: tables.table(name).count() for name in TABLES},
-            )
+        with environment(self.path, self._map_bytes, readonly=True) as env, translated(self.path):
+            names = migrations.tables_of(_version_of(env, self.path))
+            with begun(env, write=False) as txn:
+                tables = {name: env.open_db(name.encode(), txn, create=False) for name in names}
+                return measured(env, self.path, Snapshot(txn, tables))
 
     # -- the parts of it
 
@@ -462,7 +458,7 @@ class Store:
 
     def _make_directory(self) -> None:
         directory = os.path.dirname(self.path)
-        with translated_os(directory, "create the database's directory"):
+        with translated_os(self.path, "create"):
             os.makedirs(directory, mode=0o700, exist_ok=True)
 
     def _create(self) -> None:

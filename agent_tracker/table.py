@@ -5,13 +5,15 @@ Owns sealing a value and opening it. Never knows what a record means.
 
 from __future__ import annotations
 
+import struct
 import zlib
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from agent_tracker.errors import DamageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["Table"]
 
@@ -19,12 +21,17 @@ INDEXES = frozenset({"commits.project", "events.rewrite", "archived"})
 """Sub-databases of keys alone."""
 
 _crc32 = zlib.crc32
+_from_bytes = int.from_bytes
 _RESIDUE = zlib.crc32(zlib.crc32(b"").to_bytes(4, "little"))
 """The CRC of anything that ends with its own CRC: one pass checks a value, without taking it apart."""
 
 
 class Table:
-    """One sub-database in one transaction, its values checked on the way out and sealed on the way in."""
+    """One sub-database in one transaction, its values checked on the way out and sealed on the way in.
+
+    `moved`: by how much what was written moved the sum of all records' checksums, in whatever order they are. By that
+    sum a page of another time is known, each of whose records is sound.
+    """
 
     def __init__(self, txn: Any, handle: Any, name: str) -> None:
         self.name = name
@@ -33,6 +40,7 @@ class Table:
         self.seed = zlib.crc32(name.encode())
         self._get = txn.get
         self._is_index = name in INDEXES
+        self.moved = 0
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value at `key`, or None.
@@ -72,24 +80,41 @@ class Table:
 
     def put(self, key: bytes, body: bytes) -> None:
         """Write one record, over what was there."""
-        self._txn.put(key, self.sealed(key, body), db=self._handle)
+        sealed = self.sealed(key, body)
+        self.moved += self._weight(key, sealed) - self._weight(key, self._get(key, None, self._handle))
+        self._txn.put(key, sealed, db=self._handle)
 
     def mark(self, key: bytes) -> None:
         """Write an index entry: a key alone."""
-        self._txn.put(key, b"", db=self._handle)
+        if not self.has(key):
+            self.moved += _crc32(key)
+            self._txn.put(key, b"", db=self._handle)
 
-    def put_many(self, items: Iterable[tuple[bytes, bytes]], *, append: bool = False) -> None:
-        """Write records already sealed; fast where they are sorted.
+    def put_many(self, items: Sequence[tuple[bytes, bytes]], *, append: bool = False) -> None:
+        """Write records already sealed, of which none is there; fast where they are sorted.
 
         Args:
+            items: Keys and sealed values; empty ones in an index.
             append: Every key is greater than all there are.
         """
+        if self._is_index:
+            self.moved += sum(map(_crc32, map(itemgetter(0), items)))
+        else:
+            seals = b"".join([sealed[-4:] for _, sealed in items])
+            self.moved += sum(struct.unpack(f"<{len(items)}I", seals))
         with self._txn.cursor(self._handle) as cursor:
             cursor.putmulti(items, append=append)
 
     def delete(self, key: bytes) -> None:
         """Take a record out, if it is there."""
+        self.moved -= self._weight(key, self._get(key, None, self._handle))
         self._txn.delete(key, db=self._handle)
+
+    def _weight(self, key: bytes, sealed: bytes | None) -> int:
+        """Return what a record adds to the sum."""
+        if sealed is None:
+            return 0
+        return _crc32(key) if self._is_index else int.from_bytes(sealed[-4:], "little")
 
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Yield (key, checked body) of the keys that begin with `prefix`, in their order."""
@@ -129,21 +154,23 @@ class Table:
                 yield key
                 found = cursor.prev() if newest_first else cursor.next()
 
-    def check(self) -> int:
-        """Read every record and return how many there are.
+    def check(self) -> tuple[int, int]:
+        """Read every record; return how many there are, and the sum of their checksums.
 
         Raises:
             DamageError: The checksum of one is wrong.
         """
         with self._txn.cursor(self._handle) as cursor:
             if self._is_index:
-                return sum(1 for _ in cursor.iternext(values=False))
-            seed, count = self.seed, 0
+                weights = list(map(_crc32, cursor.iternext(values=False)))
+                return len(weights), sum(weights)
+            seed, count, total = self.seed, 0, 0
             for key, sealed in cursor.iternext():
                 if _crc32(sealed, _crc32(key, seed)) != _RESIDUE:
                     raise self._damage(key)
                 count += 1
-            return count
+                total += _from_bytes(sealed[-4:], "little")
+            return count, total
 
     def check_from(self, key: bytes, limit: int) -> tuple[int, bytes]:
         """Read at most so many records from `key` on; return how many, and the key of the next one, empty at the end.

@@ -8,7 +8,7 @@ Every value is the body as `packing` has it, then `crc32(table, key, body)` in f
 ======================  ==========================================  ==================================================
 sub-database            key                                         value
 ======================  ==========================================  ==================================================
-schema                  name                                        text; `counts`: a line for each sub-database
+schema                  name                                        text; `counts`: count and sum for each of the others
 commits                 sequence (4 bytes, big endian)              commit fact; the order is the order of arrival
 commits.oid             the oid's first 12 bytes; all, if taken       what is derived: sequence, status, credits
 commits.project         project (4) committed_at (5) sequence (4)   empty: a project's commits by time
@@ -79,7 +79,7 @@ TABLES = (
     "archived",
 )
 VERSION, COUNTS = b"version", b"counts"
-"""The keys in `schema`: of which version the layout is, and how many records each of the others has."""
+"""The keys in `schema`: of which version the layout is; how many records each other table has, and their sum."""
 
 MAX_KEY_BYTES = 400
 PREFIX_BYTES = 12
@@ -140,11 +140,19 @@ class Snapshot:
         """Return how many records each table had when the last transaction ended, empty where that is not known.
 
         Raises:
-            StoreError: The record is damaged.
+            DamageError: The record is damaged.
         """
-        value = self._tables["schema"].get(COUNTS)
-        rows = (line.rpartition(" ") for line in (value or b"").decode("ascii", "replace").splitlines())
-        return {name: int(count) for name, _, count in rows if count.isdecimal()}
+        return {name: count for name, (count, _) in self.totals().items()}
+
+    def totals(self) -> dict[str, tuple[int, int]]:
+        """Return how many records each table had when the last transaction ended, and the sum of their checksums.
+
+        Raises:
+            DamageError: The record is damaged.
+        """
+        lines = (self._tables["schema"].get(COUNTS) or b"").decode("ascii", "replace").splitlines()
+        rows = [line.split(" ") for line in lines]
+        return {row[0]: (int(row[1]), int(row[2])) for row in rows if len(row) == 3 and "".join(row[1:]).isdecimal()}  # noqa: PLR2004 -- as `put_counts` writes them
 
     def timeline(self) -> Timeline:
         """Return which rules held when."""
@@ -371,10 +379,20 @@ class Writer(Snapshot):
         self._tables["schema"].put(VERSION, version.encode())
 
     def put_counts(self) -> dict[str, int]:
-        """Record how many records each table has, at the end of a transaction, and return it."""
-        counts = {name: table.count() for name, table in self._tables.items() if name != "schema"}
-        self._tables["schema"].put(COUNTS, "".join(f"{name} {count}\n" for name, count in counts.items()).encode())
-        return counts
+        """Record how many records each table has, and the sum of their checksums, at the end of a transaction.
+
+        Returns:
+            The counts, by table.
+        """
+        before, now = self.totals(), {}
+        for name, table in self._tables.items():
+            if name != "schema":
+                total = before[name][1] + table.moved if name in before else table.check()[1]
+                now[name] = (table.count(), total)
+                table.moved = 0
+        lines = (f"{name} {count} {total}\n" for name, (count, total) in now.items())
+        self._tables["schema"].put(COUNTS, "".join(lines).encode())
+        return {name: count for name, (count, _) in now.items()}
 
     def forget_timeline(self) -> None:
         """Read the rules anew when they are next asked for: they have just changed."""

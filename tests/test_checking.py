@@ -97,7 +97,7 @@ def test_while_it_is_written_readers_do_not_wait(store: Store, checks: list[str]
     assert checks == []
 
 
-def test_a_killed_writer_leaves_no_fingerprint(store: Store, checks: list[str]) -> None:
+def test_a_killed_writer_leaves_none_that_matches(store: Store, checks: list[str]) -> None:
     """The next one has the file checked, and finds what was committed before."""
     code = (
         "import os, signal, sys\nfrom agent_tracker.store import Store\n"
@@ -106,7 +106,8 @@ def test_a_killed_writer_leaves_no_fingerprint(store: Store, checks: list[str]) 
     )
     done = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     assert done.wait(timeout=30) == -signal.SIGKILL
-    assert not Path(fingerprint.stored_at(store.path)).exists()
+    assert not fingerprint.matches(store.path)
+    assert fingerprint.counts(store.path)["commits"] == 1
     assert has_commit(store)
     assert checks == [store.path]
 
@@ -151,8 +152,58 @@ def test_a_count_that_is_wrong_is_found(store: Store) -> None:
         counted = writer.table("schema").get(b"counts") or b""
     with store.writer(timeout_s=1) as writer:
         writer.put_counts = dict  # type: ignore[method-assign]
-        writer.table("schema").put(b"counts", counted.replace(b"commits 1\n", b"commits 2\n"))
+        writer.table("schema").put(b"counts", counted.replace(b"commits 1 ", b"commits 2 "))
     assert check_file(store.path).problems == ("commits: 1 records are there, 2 were written",)
+
+
+def test_spare_pages_of_a_long_value_are_no_damage(store: Store) -> None:
+    """LMDB itself leaves them where a shorter value is written over a longer one: older stores have such."""
+    with store.writer(timeout_s=1) as writer:
+        writer.table("templates").put(b"k", b"long" * 20_000)
+    with store.writer(timeout_s=1) as writer:
+        writer.table("templates").put(b"k", bytes(80_000))
+        writer.table("templates").put(b"k", b"less" * 800)
+    assert check_file(store.path).problems == ()
+    with store.writer(timeout_s=1) as writer:
+        writer.table("templates").delete(b"k")
+
+
+@pytest.mark.damages
+def test_a_page_of_another_time_is_found(store: Store) -> None:
+    """Its records are sound and as many as there should be: the sum of their checksums is another."""
+    with store.writer(timeout_s=1) as writer:
+        key, value = next(iter(writer.table("projects").items()))
+    with store.writer(timeout_s=1) as writer:
+        writer.put_counts = dict  # type: ignore[method-assign]
+        writer.table("projects").put(key, value + b" of old")
+    assert check_file(store.path).problems == ("projects: the records are sound, and not those that were last written",)
+
+
+@pytest.mark.damages
+def test_the_sums_are_kept_up_with_whatever_is_written(store: Store) -> None:
+    """Written over, taken out, marked twice: what is kept is what all records add up to."""
+    with store.writer(timeout_s=1) as writer:
+        metrics, index = writer.table("metrics"), writer.table("archived")
+        for key in (b"x1", b"x2", b"x1"):
+            metrics.put(key, key * 3)
+            index.mark(key)
+        metrics.delete(b"x2")
+        metrics.delete(b"x3")
+        index.delete(b"x2")
+    apply_all(store, [commit_fact("two"), commit_fact("three")])
+    totals = reading(store, lambda snapshot: snapshot.totals())
+    assert {name: reading(store, lambda s, name=name: s.table(name).check()) for name in totals} == totals
+    assert check_file(store.path).problems == ()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_process_that_was_killed_from_outside_proves_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Out of memory, say: the file may be as sound as any."""
+    monkeypatch.setattr(checking, "_BOOT", f"import os; os.kill(os.getpid(), {int(number)})")
+    with pytest.raises(UncheckedError, match="could not be made"):
+        check_file(store.path)
 
 
 def test_a_check_that_takes_too_long_is_no_damage(store: Store) -> None:

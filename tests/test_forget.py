@@ -399,7 +399,12 @@ def test_readers_and_writers_go_on_while_the_file_is_replaced(tmp_path: Path) ->
             out, _ = process.communicate("\n", timeout=60)
             assert (process.returncode, out.strip()) == (0, str(expected))
         assert problems(store) == ()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["store.lmdb", "store.lmdb-lock", "store.lmdb.write"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "store.lmdb",
+        "store.lmdb-lock",
+        "store.lmdb.fingerprint",
+        "store.lmdb.write",
+    ]
 
 
 def test_what_was_killed_is_cleaned_up(tmp_path: Path) -> None:
@@ -411,7 +416,8 @@ def test_what_was_killed_is_cleaned_up(tmp_path: Path) -> None:
     (tmp_path / "store.lmdb.mine").write_bytes(b"mine")
     store.compact(timeout_s=5)
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["store.lmdb", "store.lmdb-lock", "store.lmdb.mine", "store.lmdb.write"]
+    ours = ["store.lmdb", "store.lmdb-lock", "store.lmdb.fingerprint"]
+    assert names == [*ours, "store.lmdb.mine", "store.lmdb.write"]
 
 
 def test_a_database_behind_a_link_stays_behind_it(tmp_path: Path) -> None:
@@ -446,6 +452,43 @@ def texts_of(snapshot: Snapshot) -> list[str | tuple[bytes, str, bool]]:
     texts = [event for event in events if isinstance(event, GradeFact | BugFact | CreditFact)]
     commits = sorted((commit.oid, commit.subject, commit.status == COUNTED) for commit in snapshot.commits())
     return [*sorted(map(repr, texts)), *commits]
+
+
+@pytest.mark.usefixtures("coder")
+def test_backups_and_copies_of_a_migration_are_gone_through(repo: GitRepo, home: Path) -> None:
+    """No byte of a text is left in any, and each of them still counts and passes."""
+    repo.ok("forget", repo.head(), "--yes")
+    fact = GradeFact(new_id(), bytes.fromhex(repo.head()), "", "user", "good", SECRET, time.time_ns())
+    write_down(repo, fact)
+    for _ in range(2):
+        repo.ok("backup")
+    (directory,) = (home / ".local" / "state" / "agent-tracker" / "backups").iterdir()
+    newest = max(directory.glob("*.lmdb"))
+    (directory / "agent-tracker-schema-1-01234567.lmdb").write_bytes(newest.read_bytes())
+    assert len([path for path in holders(home, repo) if path.startswith(str(directory))]) == 3
+    done = json.loads(repo.ok("forget", fact.id, "--yes", "--json"))["forgotten"]
+    assert done["troubles"] == []
+    assert holders(home, repo) == []
+    found = json.loads(repo.ok("backups", "--check", "--json"))["backups"]["list"]
+    assert [each["passes"] for each in found] == [True] * 3
+
+
+@pytest.mark.usefixtures("coder")
+def test_what_was_set_aside_is_named(repo: GitRepo, home: Path) -> None:
+    """A database that a restore or a recovery set aside is a person's to delete; until then not all was reached."""
+    repo.ok("backup")
+    repo.ok("restore", "--yes")
+    database = Path(context().paths.default_database)
+    (kept,) = database.parent.glob("*.before-restore-*")
+    damaged = database.with_name(f"{database.name}.damaged-20260101T000000Z")
+    damaged.write_bytes(SECRET.encode())
+    done = repo.tracker("forget", repo.head(), "--yes")
+    assert done.code == 1
+    assert holders(home, repo) == sorted(map(str, (kept, damaged)))
+    for path in (kept, damaged):
+        assert f"the text may still be in {path}" in done.err
+        path.unlink()
+    assert repo.tracker("forget", repo.head(), "--yes").code == 0
 
 
 FACTS = st.sampled_from(

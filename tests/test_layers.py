@@ -32,6 +32,7 @@ TIERS: tuple[frozenset[str], ...] = (
             "processes",
             "mounts",
             "obstacles",
+            "ending",
             "durability.checking",
             "durability.fingerprint",
             "durability.manifests",
@@ -90,7 +91,9 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"verbs.noting", "verbs.sheets"}),
     frozenset({"verbs.judged"}),
     frozenset({"verbs.grading", "verbs.review", "verbs.sessions"}),
-    frozenset({"verbs.backups", "verbs.bugs", "verbs.forgetting", "verbs.journal", "verbs.rules", "verbs.session_sheets"}),
+    frozenset(
+        {"verbs.backups", "verbs.bugs", "verbs.forgetting", "verbs.journal", "verbs.rules", "verbs.session_sheets"}
+    ),
     frozenset({"verbs.agents", "verbs.archive", "verbs.capacity", "verbs.moving"}),
     frozenset({"benches.bench_facts"}),
     frozenset({"benches.bench_durability", "benches.bench_others", "benches.bench_reading"}),
@@ -149,7 +152,9 @@ TIERS: tuple[frozenset[str], ...] = (
 )
 """Lowest first; a module imports only from tiers below its own, or from its own tier where SIBLINGS says so."""
 
-PACKAGES = frozenset({"benches", "checks", "cli", "durability", "export", "installation", "rendering", "verbs", "views"})
+PACKAGES = frozenset(
+    {"benches", "checks", "cli", "durability", "export", "installation", "rendering", "verbs", "views"}
+)
 """Rooms of their own; what holds for each of their modules is its tier."""
 
 SIBLINGS = {
@@ -160,6 +165,7 @@ SIBLINGS = {
     ("reflog", "git"),
     ("reflog", "repository"),
     ("tables", "table"),
+    ("ending", "paths"),
     ("obstacles", "mounts"),
     ("settled", "paths"),
     ("settled", "durability.fingerprint"),

@@ -216,7 +216,7 @@ def test_every_table_is_there_from_the_start(store: Store) -> None:
 def test_an_unwritable_place_is_an_error(tmp_path: Path) -> None:
     """A directory cannot be made: the error names it."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot create the database's directory"):
+    with pytest.raises(StoreError, match=r"cannot create the database .*: the path leads through a file"):
         apply_all(Store(str(tmp_path / "file" / "a" / "store.lmdb"), SIZE_BYTES), [])
 
 

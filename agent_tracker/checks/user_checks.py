@@ -30,7 +30,6 @@ from agent_tracker.obstacles import check_access, check_file_system, check_owner
 from agent_tracker.registration import Roster, identify
 from agent_tracker.registry import read_session, write_agents
 from agent_tracker.store import Store
-from agent_tracker.tables import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -131,7 +130,7 @@ def database(context: Context) -> Iterator[Finding]:
     """
     store, _ = open_store(context)
     with store.snapshot() as snapshot:
-        tables = [snapshot.table(name) for name in TABLES] if snapshot else []
+        tables = [snapshot.table(name) for name in snapshot.names] if snapshot else []
         for table in tables:
             for _ in islice(table.items(), SAMPLE):
                 pass

@@ -5,8 +5,6 @@ Owns the list of commands, exit codes and where errors are shown. Never holds lo
 
 from __future__ import annotations
 
-import errno
-import os
 import sys
 from importlib import import_module
 from typing import Annotated, Any
@@ -15,8 +13,7 @@ import typer
 
 from agent_tracker import __version__
 from agent_tracker.cli.base import announce_all
-from agent_tracker.errors import AgentTrackerError, UsageError
-from agent_tracker.flush_command import complain, log_bug
+from agent_tracker.ending import run_to_end
 
 __all__ = ["command_line", "main"]
 
@@ -68,27 +65,9 @@ GROUPS = {
 """Commands that have commands of their own, below the others in the help."""
 
 
-CANNOT_WRITE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
-"""What comes of writing to a descriptor whose other end, or disk, takes nothing."""
-
-
 def main() -> int:
     """Run the command line and return the exit code: 0 done, 1 expected error, 2 usage, 3 bug, 130 interrupted."""
-    _open_what_is_closed()
-    try:
-        code = _run()
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _write_nowhere()
-        return 1
-    except OSError as error:
-        _write_nowhere()
-        if error.filename is not None or error.errno not in CANNOT_WRITE:
-            return log_bug()
-        return complain(AgentTrackerError(f"cannot write: {error.strerror}"))
-    except Exception:  # noqa: BLE001 -- a bug: the traceback goes to a file, a person gets one line
-        return log_bug()
-    return code
+    return run_to_end(_run)
 
 
 def _run() -> int:
@@ -98,30 +77,10 @@ def _run() -> int:
             command_line(sys.argv[1:])()
         finally:
             announce_all()
-    except UsageError as error:
-        complain(error)
-        return 2
-    except AgentTrackerError as error:
-        return complain(error)
     except SystemExit as stop:
         is_interrupt = isinstance(stop.__context__, typer.Abort | KeyboardInterrupt)
         return 130 if is_interrupt else int(stop.code or 0)
     return 0
-
-
-def _open_what_is_closed() -> None:
-    """Give each of the three streams that was closed by whoever started this nowhere to read from or write to.
-
-    The lowest free descriptor is taken each time: no file that is opened later is written to by mistake.
-    """
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
-
-
-def _write_nowhere() -> None:
-    """Turn stdout away from what takes nothing, or Python tries again when it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def command_line(words: list[str]) -> typer.Typer:

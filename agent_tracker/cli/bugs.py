@@ -13,9 +13,9 @@ import typer
 from agent_tracker.cli.base import Json, NoFlush, announce_all, context_here, repository_here, repository_if_any
 from agent_tracker.cli.grading import Note, note_of
 from agent_tracker.cli.listing import list_entries
+from agent_tracker.ending import complain
 from agent_tracker.errors import GitError, UsageError
 from agent_tracker.flush import known_agents
-from agent_tracker.flush_command import complain
 from agent_tracker.registration import Roster
 
 if TYPE_CHECKING:

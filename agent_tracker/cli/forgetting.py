@@ -23,7 +23,7 @@ def forget(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a text go, a secret in a note say: from the database, the spools, the log and the exports."""
+    """Make a text go, a secret in a note say: from database, backups, spools, log and exports."""
     from agent_tracker.rendering import text as render  # noqa: PLC0415 -- its imports are for what is shown alone
     from agent_tracker.verbs import forgetting as verb  # noqa: PLC0415 -- its imports are this command's alone
 

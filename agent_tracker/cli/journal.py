@@ -14,13 +14,16 @@ from agent_tracker.cli.base import Json, NoFlush, context_here, repository_here,
 from agent_tracker.errors import UsageError
 from agent_tracker.escaping import escape
 from agent_tracker.flush import Context, find_project
+from agent_tracker.journal import ActivityFact, RetroFact
 from agent_tracker.verbs.reading import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from agent_tracker.journal import JournalFact
     from agent_tracker.repository import Repository
     from agent_tracker.tables import Snapshot
+    from agent_tracker.verbs.archive import Gone
     from agent_tracker.verbs.noting import Noted
     from agent_tracker.verbs.writing import Field, Sheet
     from agent_tracker.views.journal import ActivityEntry, Chosen, RetroEntry
@@ -54,6 +57,7 @@ class _Wanted(NamedTuple):
 class _Read(NamedTuple, Generic[T]):
     entries: list[T]
     paths: dict[str, str]
+    gone: Gone | None
 
 
 def _written(
@@ -202,13 +206,14 @@ def _list_retros(wanted: _Wanted, *, as_json: bool, is_fresh: bool) -> None:
     from agent_tracker.rendering import text as render  # noqa: PLC0415
     from agent_tracker.verbs import journal as verb  # noqa: PLC0415
 
-    found = _listed(wanted, verb.retros, as_json=as_json, is_fresh=is_fresh)
+    found = _listed(wanted, verb.retros, RetroFact, as_json=as_json, is_fresh=is_fresh)
     if as_json:
         render.show_json("retrospectives", render_journal.retros_json(found.entries, found.paths))
     elif found.entries:
         render_journal.show_retros(found.entries)
-    else:
+    elif not found.gone:
         render.show("No retrospectives here yet: agent-tracker retro add")
+    _tell_gone(found.gone, "retrospectives", as_json=as_json)
 
 
 @retro_app.command("show")
@@ -302,13 +307,14 @@ def _list_activities(wanted: _Wanted, *, as_json: bool, is_fresh: bool) -> None:
     from agent_tracker.rendering import text as render  # noqa: PLC0415
     from agent_tracker.verbs import journal as verb  # noqa: PLC0415
 
-    found = _listed(wanted, verb.activities, as_json=as_json, is_fresh=is_fresh)
+    found = _listed(wanted, verb.activities, ActivityFact, as_json=as_json, is_fresh=is_fresh)
     if as_json:
         render.show_json("activities", render_journal.activities_json(found.entries, found.paths))
     elif found.entries:
         render_journal.show_activities(found.entries)
-    else:
+    elif not found.gone:
         render.show("No activities here yet: agent-tracker activity add")
+    _tell_gone(found.gone, "activities", as_json=as_json)
 
 
 @activity_app.command("show")
@@ -336,10 +342,25 @@ def activity_show(
 # -- both
 
 
+def _tell_gone(gone: Gone | None, noun: str, *, as_json: bool) -> None:
+    """Say below a list for a person what it cannot have."""
+    from agent_tracker.rendering import text as render  # noqa: PLC0415
+    from agent_tracker.rendering.capacity import gone_line  # noqa: PLC0415
+
+    if gone and not as_json:
+        render.show(gone_line(gone, noun))
+
+
 def _listed(
-    wanted: _Wanted, view: Callable[[Snapshot | None, Chosen], list[T]], *, as_json: bool, is_fresh: bool
+    wanted: _Wanted,
+    view: Callable[[Snapshot | None, Chosen], list[T]],
+    of: type[JournalFact],
+    *,
+    as_json: bool,
+    is_fresh: bool,
 ) -> _Read[T]:
-    """Return the entries that are wanted, newest first, and the projects' paths."""
+    """Return the entries that are wanted, newest first, the projects' paths, and how many of all were archived."""
+    from agent_tracker.verbs import archive as archive_verb  # noqa: PLC0415
     from agent_tracker.verbs import journal as verb  # noqa: PLC0415
 
     context = context_here()
@@ -350,7 +371,7 @@ def _listed(
 
     def listed(snapshot: Snapshot | None) -> _Read[T]:
         which = verb.chosen(snapshot, context, project=project, agent=wanted.agent, since=since, limit=limit)
-        return _Read(view(snapshot, which), _paths(snapshot))
+        return _Read(view(snapshot, which), _paths(snapshot), archive_verb.gone(snapshot, of))
 
     reading = read(context, repository, listed, is_fresh=is_fresh)
     return told(reading, is_something=bool(reading.value.entries))

@@ -63,7 +63,7 @@ def check_file(path: str, *, level: str = "file", timeout_s: float = TIMEOUT_S) 
     except OSError as error:
         raise UncheckedError(f"no process can be started to check {path}: {error.strerror}", "try again") from error
     lines = done.stdout.decode("utf-8", "replace").splitlines()
-    if done.returncode < 0:
+    if -done.returncode in _faults():
         end = f"reading it ended a process by {_signal_name(-done.returncode)}"
         return CheckReport({}, (*_problems(lines), end))
     if done.returncode or lines[-1:] != [COMPLETE]:
@@ -71,6 +71,14 @@ def check_file(path: str, *, level: str = "file", timeout_s: float = TIMEOUT_S) 
         raise UncheckedError(f"the check of {path} could not be made: {last[:300]}", "agent-tracker doctor")
     rows = (line.removeprefix("= ").rpartition(" ") for line in lines if line.startswith("= "))
     return CheckReport({name: int(count) for name, _, count in rows if count.isdigit()}, _problems(lines))
+
+
+def _faults() -> set[int]:
+    """Return the signals by which reading a damaged page ends a process; any other came from outside."""
+    import signal  # noqa: PLC0415 -- as above
+
+    names = ("SIGABRT", "SIGBUS", "SIGSEGV", "SIGILL", "SIGFPE")
+    return {int(getattr(signal, name)) for name in names if hasattr(signal, name)}
 
 
 def _problems(lines: list[str]) -> tuple[str, ...]:

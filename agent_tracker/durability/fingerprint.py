@@ -4,12 +4,13 @@ Owns the file `<database>.fingerprint`: a line that says so, and one for each ta
 which is known what a damaged database held. Never reads the database: `checking` does, where it does not match.
 
 The inode, the size and both times change with whatever is written, also by a copy that puts the modification time back.
-A process that dies while it writes leaves no fingerprint at all, as it takes it away before.
+A process that dies while it writes leaves one that matches nothing, as it says so before.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 
 from agent_tracker.files import read_text, replace_file
@@ -22,6 +23,10 @@ __all__ = ["counts", "forget", "look", "matches", "remember", "stored_at", "was_
 
 VERSION = "1"
 SUFFIX = ".fingerprint"
+PAGE_SIZES = (4096, 8192, 16384, 32768, 65536)
+MOST_PAGES, FEW_PAGES = 4096, 3
+OPEN = "open"
+"""Stands for the size and the times of a file that is being written."""
 
 
 def stored_at(path: str) -> str:
@@ -45,9 +50,25 @@ def matches(path: str) -> bool:
 
 
 def was_here(path: str) -> bool:
-    """Tell whether the file is the very one that was our database when we last closed it, whatever became of it."""
-    then = read_text(stored_at(path)).split(" ")
-    return len(then) > 1 and look(path).split(" ")[:2] == then[:2]
+    """Tell whether the file is the very one that was our database when we last had it open, whatever became of it.
+
+    Its number may be another's by now. So it must be empty, or have the look of LMDB's pages still, which hold their
+    own numbers.
+    """
+    then = read_text(stored_at(path)).partition("\n")[0].split(" ")
+    if len(then) < 2 or look(path).split(" ")[:2] != then[:2]:  # noqa: PLR2004 -- version and inode
+        return False
+    return not os.path.getsize(path) or any(_has_pages(path, size) for size in PAGE_SIZES)
+
+
+def _has_pages(path: str, page_bytes: int) -> bool:
+    """Tell whether some pages of the file hold their own numbers."""
+    found = 0
+    with suppress(OSError), open(path, "rb") as file:
+        for number in range(1, min(os.path.getsize(path) // page_bytes, MOST_PAGES)):
+            file.seek(number * page_bytes)
+            found += int.from_bytes(file.read(8), sys.byteorder) == number
+    return found >= FEW_PAGES
 
 
 def counts(path: str) -> dict[str, int]:
@@ -57,13 +78,17 @@ def counts(path: str) -> dict[str, int]:
 
 
 def forget(path: str) -> None:
-    """Take the fingerprint away, before the file is written: who dies meanwhile leaves none.
+    """Have the file checked before it is next opened, unless it is remembered anew: who dies meanwhile leaves it so.
+
+    Which file it was and what was in it stays known: by that a damaged one is told from another's, and what is gone.
 
     Raises:
-        OSError: It is there and cannot be taken away.
+        OSError: That cannot be written.
     """
-    with suppress(FileNotFoundError):
-        os.unlink(stored_at(path))
+    kept = read_text(stored_at(path))
+    if kept:
+        first, _, counts = kept.partition("\n")
+        replace_file(stored_at(path), f"{' '.join(first.split(' ')[:2])} {OPEN}\n{counts}")
 
 
 def remember(path: str, records: Mapping[str, int]) -> None:

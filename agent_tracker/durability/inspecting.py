@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from agent_tracker.durability.checking import COMPLETE
 from agent_tracker.environment import structure_problems
-from agent_tracker.errors import ForeignFileError, RecordError, SchemaError, StoreError
+from agent_tracker.errors import DamageError, ForeignFileError, RecordError, SchemaError, StoreError
 from agent_tracker.store import Store
 
 if TYPE_CHECKING:
@@ -53,19 +53,20 @@ def record_problems(snapshot: Snapshot) -> list[str]:
 
 
 def _problems(snapshot: Snapshot) -> Iterator[str]:
-    expected = snapshot.counts()
+    expected = snapshot.totals()
     for name in snapshot.names:
         table = snapshot.table(name)
-        count = 0
         try:
-            count = table.check()
-        except StoreError as error:
+            count, total = table.check()
+        except DamageError as error:
             yield error.message
             continue
         if count != table.count():
             yield f"{name}: {count} records are there, {table.count()} are counted"
-        elif expected and name in expected and expected[name] != count:
-            yield f"{name}: {count} records are there, {expected[name]} were written"
+        elif name in expected and expected[name][0] != count:
+            yield f"{name}: {count} records are there, {expected[name][0]} were written"
+        elif name in expected and expected[name][1] != total:
+            yield f"{name}: the records are sound, and not those that were last written"
 
 
 def _first(problems: Iterator[str]) -> Iterator[str]:

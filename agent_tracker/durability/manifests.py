@@ -2,8 +2,9 @@
 
 Owns that file's format. A backup without one does not count: it is written last, when the copy was found sound.
 
-One word and its value a line: `version`, `made_at` (Unix seconds), `records`, `commits`, `agents`, `look` (what the
-database looked like that it was made of), and for each segment that the copy holds `segment NAME BYTES`.
+One word and its value a line: `version`, `serial` (one more than that of the backup before), `made_at` (Unix seconds),
+`records`, `commits`, `agents`, `look` (what the database looked like that it was made of), and for each segment that
+the copy holds `segment NAME BYTES`. The serial tells which is the newest, as the clock may have been wrong.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ __all__ = ["Manifest", "coverage", "manifest_of", "read_manifests", "write_manif
 
 VERSION = "1"
 DATABASE, MANIFEST = ".lmdb", ".manifest"
-NUMBERS = ("made_at", "records", "commits", "agents")
+NUMBERS = ("made_at", "records", "commits", "agents", "serial")
 MAX_MANIFESTS = 10_000
 
 
@@ -34,6 +35,7 @@ class Manifest(NamedTuple):
     agents: int
     look: str
     segments: dict[str, int]
+    serial: int = 0
 
 
 def manifest_of(path: str) -> str:
@@ -49,6 +51,7 @@ def write_manifest(manifest: Manifest) -> None:
     """
     lines = [
         f"version {VERSION}",
+        f"serial {manifest.serial}",
         f"made_at {manifest.made_at}",
         f"records {manifest.records}",
         f"commits {manifest.commits}",
@@ -56,7 +59,14 @@ def write_manifest(manifest: Manifest) -> None:
         f"look {manifest.look}",
         *(f"segment {name} {size}" for name, size in sorted(manifest.segments.items())),
     ]
-    replace_file(manifest_of(manifest.path), "\n".join(lines) + "\n")
+    path = manifest_of(manifest.path)
+    replace_file(path, "\n".join(lines) + "\n")
+    # A segment may go because of it: it must outlive a power cut.
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_manifests(directory: str) -> list[Manifest]:
@@ -66,7 +76,9 @@ def read_manifests(directory: str) -> list[Manifest]:
     except OSError:
         return []
     found = [_read(os.path.join(directory, name)) for name in names]
-    return sorted((each for each in found if each), key=lambda each: (each.made_at, each.path), reverse=True)
+    return sorted(
+        (each for each in found if each), key=lambda each: (each.serial, each.made_at, each.path), reverse=True
+    )
 
 
 def coverage(directory: str) -> dict[tuple[str, int], int]:
@@ -89,10 +101,10 @@ def _read(path: str) -> Manifest | None:
             segments[name] = _number(size)
         else:
             values[word] = value
-    made_at, records, commits, agents = numbers = [_number(values.get(word, "")) for word in NUMBERS]
+    made_at, records, commits, agents, serial = numbers = [_number(values.get(word, "")) for word in NUMBERS]
     if values.get("version") != VERSION or -1 in numbers or not os.path.isfile(database):
         return None
-    return Manifest(database, made_at, records, commits, agents, values.get("look", ""), segments)
+    return Manifest(database, made_at, records, commits, agents, values.get("look", ""), segments, serial)
 
 
 def _number(text: str) -> int:

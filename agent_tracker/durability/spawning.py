@@ -1,12 +1,15 @@
 """Starting the process that looks after the database (`maintenance`), when that is due.
 
-Owns when, and that nobody waits for it: it has a session of its own and nothing of what this process has open.
+Owns when, and that nobody waits for it: it has a session of its own and nothing of what this process has open, and is
+nobody's child who would have to ask after it. A shell between the two costs a millisecond; a fork of this process would
+take along what its other threads hold.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 from agent_tracker.config import read_settings
 from agent_tracker.errors import ConfigError
@@ -16,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent_tracker.context import Context
 
-__all__ = ["start", "start_if_due"]
+__all__ = ["last_begun", "start", "start_if_due"]
 
 ATTEMPTED = "attempted"
 AGAIN_S = 60
@@ -28,6 +31,7 @@ now_ns, *sys.path = sys.argv[1:]
 from agent_tracker.durability.maintenance import main
 sys.exit(main(int(now_ns)))
 """
+_SHELL, _DETACH = "/bin/sh", 'umask 077; "$@" &'
 
 
 def start_if_due(context: Context, backups_dir: str) -> bool:
@@ -54,20 +58,32 @@ def _interval_s(context: Context) -> int:
         return 0
 
 
-def _start(context: Context, backups_dir: str, interval_s: int) -> bool:
-    path = os.path.join(backups_dir, ATTEMPTED)
+def last_begun(backups_dir: str) -> float:
+    """Return when the last was begun (Unix seconds), 0 where none was or it cannot be told."""
     try:
-        if 0 <= context.now_ns - os.stat(path).st_mtime_ns < interval_s * 10**9:
-            return False
+        return os.stat(os.path.join(backups_dir, ATTEMPTED)).st_mtime
     except OSError:
-        pass
+        return 0.0
+
+
+def _start(context: Context, backups_dir: str, interval_s: int) -> bool:
+    if 0 <= context.now_ns / 10**9 - last_begun(backups_dir) < interval_s:
+        return False
     try:
-        replace_file(path, "")
-        os.utime(path, ns=(context.now_ns, context.now_ns))
+        _stamp(os.path.join(backups_dir, ATTEMPTED), context.now_ns)
         _spawn(context)
     except (OSError, ValueError, NotImplementedError):
         return False
     return True
+
+
+def _stamp(path: str, now_ns: int) -> None:
+    """Give a file this time, which takes no room on a full disk where the file is there already."""
+    try:
+        os.utime(path, ns=(now_ns, now_ns))
+    except FileNotFoundError:
+        replace_file(path, "")
+        os.utime(path, ns=(now_ns, now_ns))
 
 
 def _spawn(context: Context) -> None:
@@ -75,19 +91,30 @@ def _spawn(context: Context) -> None:
     argv = [sys.executable, "-ISc", _BOOT, str(context.now_ns), *sys.path]
     env = {name: value for name, value in context.env.items() if not name.startswith("GIT_")}
     if hasattr(os, "posix_spawn"):
-        devnull = os.open(os.devnull, os.O_RDWR)
         try:
-            actions: list[tuple[int, ...]] = [(os.POSIX_SPAWN_DUP2, devnull, number) for number in (0, 1, 2)]
-            # Whoever waits for the end of a pipe, or for a lock on a file, must not wait for this process.
-            actions += [(os.POSIX_SPAWN_CLOSE, number) for number in _inherited()]
-            os.posix_spawn(sys.executable, argv, env, file_actions=actions, setsid=True)
-        finally:
-            os.close(devnull)
+            _spawn_detached(argv, env, setsid=True)
+        except NotImplementedError:
+            _spawn_detached(argv, env, setsid=False)
         return
     import subprocess  # noqa: PLC0415 -- Windows only
 
     nothing = subprocess.DEVNULL
     subprocess.Popen(argv, env=env, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
+
+
+def _spawn_detached(argv: list[str], env: dict[str, str], *, setsid: bool) -> None:
+    """Have a shell start it and end at once, so that it is not this process's child."""
+    devnull = os.open(os.devnull, os.O_RDWR)
+    try:
+        actions: list[tuple[int, ...]] = [(os.POSIX_SPAWN_DUP2, devnull, number) for number in (0, 1, 2)]
+        # Whoever waits for the end of a pipe, or for a lock on a file, must not wait for this process.
+        actions += [(os.POSIX_SPAWN_CLOSE, number) for number in _inherited()]
+        shell = [_SHELL, "-c", _DETACH, _SHELL, *argv]
+        child = os.posix_spawn(_SHELL, shell, env, file_actions=actions, setsid=setsid)
+    finally:
+        os.close(devnull)
+    with suppress(ChildProcessError):  # somebody else asks after every child of this process
+        os.waitpid(child, 0)
 
 
 def _inherited() -> list[int]:

@@ -1,6 +1,6 @@
-"""Which backups stay: the newest, then one a day, then one a week.
+"""Which backups stay, and what for: the newest, one a day, one a week.
 
-Owns that choice. Pure: it is given times and returns times.
+Owns that choice. Pure: it is given times and returns words.
 """
 
 from __future__ import annotations
@@ -8,42 +8,52 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
-__all__ = ["kept"]
+__all__ = ["DAILY", "NEWEST", "WEEKLY", "reasons", "shares"]
 
+NEWEST, DAILY, WEEKLY = "newest", "daily", "weekly"
 DAY_S, WEEK_S = 86_400, 7 * 86_400
-DAYS = 7
 
 
-def kept(times: Iterable[int], limit: int) -> set[int]:
-    """Return which of these stay.
+def shares(limit: int) -> tuple[int, int, int]:
+    """Return how many of so many backups are for the newest, for days and for weeks: of 24, 10, 8 and 6."""
+    days, weeks = limit // 3, limit // 4
+    return limit - days - weeks, days, weeks
 
-    Half of the limit are the newest; then the first of each day, for a week's worth of days that have any; then the
-    first of each week. Days and weeks are of UTC, so that what stays today is not thrown out tomorrow for a neighbour.
+
+def reasons(times: Sequence[int], limit: int) -> list[str]:
+    """Return for each backup what it stays for: NEWEST, DAILY, WEEKLY; empty where it goes.
+
+    The first of a day or week is what stays of it, of the latest days and weeks that have any, so that what stays today
+    is not thrown out tomorrow for a neighbour. What is left over then is for weeks further back, and for the newest.
 
     Args:
-        times: When backups were made (Unix seconds); more than one may be of one second.
+        times: When they were made (Unix seconds), the one made last first. Their order counts and not the clock, which
+            may have been wrong: the one made last stays, whatever it says. Days and weeks are of UTC.
         limit: How many may stay, at least 2.
     """
-    ordered = sorted(set(times), reverse=True)
-    chosen = set(ordered[: max(limit // 2, 1)])
-    days = _first_of_each(ordered, DAY_S)
-    for time in days[:DAYS]:
-        if len(chosen) < limit:
-            chosen.add(time)
-    for time in _first_of_each(ordered, WEEK_S):
-        if len(chosen) < limit:
-            chosen.add(time)
-    for time in ordered:
-        if len(chosen) < limit:
-            chosen.add(time)
-    return chosen
+    newest, days, weeks = shares(limit)
+    first_of_days, first_of_weeks = _first_of_each(times, DAY_S), _first_of_each(times, WEEK_S)
+    found = [""] * len(times)
+    left = limit
+    for reason, indexes in (
+        (NEWEST, range(min(newest, len(times)))),
+        (DAILY, first_of_days[:days]),
+        (WEEKLY, first_of_weeks[:weeks]),
+        (WEEKLY, first_of_weeks[weeks:]),
+        (NEWEST, range(len(times))),
+    ):
+        for index in indexes:
+            if left and not found[index]:
+                found[index] = reason
+                left -= 1
+    return found
 
 
-def _first_of_each(ordered: list[int], length_s: int) -> list[int]:
-    """Return the earliest time of each stretch of that length that has any, the latest stretch first."""
+def _first_of_each(times: Sequence[int], length_s: int) -> list[int]:
+    """Return the index of the first made of each stretch of that length that has any, the latest stretch first."""
     first: dict[int, int] = {}
-    for time in ordered:
-        first[time // length_s] = time
+    for index, time in enumerate(times):
+        first[time // length_s] = index
     return list(first.values())

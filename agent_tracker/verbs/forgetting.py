@@ -1,8 +1,8 @@
 """Making a text go: a secret in a note, or words that should not have been written.
 
 Owns finding what an id means and every place that its texts may be in: the store and its freed pages, the spools and
-segments of every known repository, the log, the exports. A tombstone stays, by which the text is kept out wherever else
-it may come from. Never prints; never touches git's own objects.
+segments of every known repository, the log, the exports, the backups. A tombstone stays, by which the text is kept out
+wherever else it may come from. Never prints; never touches git's own objects.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker import journal_codec, journal_tables, packing
 from agent_tracker.apply import FORGOTTEN
+from agent_tracker.durability.backups import forget_in
 from agent_tracker.errors import AgentTrackerError, UsageError
 from agent_tracker.export.writing import refresh_exports
 from agent_tracker.files import read_text
@@ -33,6 +34,8 @@ __all__ = ["Forgotten", "Found", "find", "forget"]
 
 OID_DIGITS = (40, 64)
 MIN_DIGITS = 4
+SET_ASIDE = (".damaged-", ".before-restore-")
+"""How the name of a database goes on that was set aside."""
 
 
 class Found(NamedTuple):
@@ -141,7 +144,7 @@ def _targets(snapshot: Snapshot) -> set[str]:
 def forget(context: Context, found: Found) -> Forgotten:
     """Make the texts of what was found go, everywhere; doing it again finishes what was interrupted.
 
-    Backups are told by the tombstone, which is a fact like any other.
+    Backups are rewritten one by one. A database that a recovery or a restore set aside is a person's to delete.
 
     Args:
         context: Paths, environment, time.
@@ -153,7 +156,8 @@ def forget(context: Context, found: Found) -> Forgotten:
         StoreError: The store cannot be used.
     """
     check_person(context.env, "what is to be forgotten", f"forget {found.id}")
-    noted = note(None, context, ForgetFact(found.id, context.now_ns))
+    fact = ForgetFact(found.id, context.now_ns)
+    noted = note(None, context, fact)
     troubles = [noted.trouble] if noted.trouble else []
     repositories, missing = _repositories(context)
     lines = 0
@@ -171,7 +175,17 @@ def forget(context: Context, found: Found) -> Forgotten:
     for repository in repositories:
         troubles += refresh_exports(repository, store, find_project(repository))
     store.compact(timeout_s=context.timeout_s)
+    troubles += forget_in(store.backups_dir, fact, now=context.now, timeout_s=context.timeout_s)
+    troubles += [f"the text may still be in {path}, which was set aside: delete it" for path in _set_aside(store.path)]
     return Forgotten(found, lines, tuple(missing), tuple(troubles))
+
+
+def _set_aside(database: str) -> list[str]:
+    """Return the files that a recovery or a restore left beside the database."""
+    directory, name = os.path.split(os.path.realpath(database))
+    begins = tuple(f"{name}{mark}" for mark in SET_ASIDE)
+    found = os.listdir(directory) if os.path.isdir(directory) else []
+    return [os.path.join(directory, each) for each in sorted(found) if each.startswith(begins)]
 
 
 def _repositories(context: Context) -> tuple[list[Repository], list[str]]:
