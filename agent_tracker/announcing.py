@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from agent_tracker.escaping import escape
 
 if TYPE_CHECKING:
-    from agent_tracker.flush import FlushReport
+    from agent_tracker.context import FlushReport
 
 __all__ = ["milestone_lines"]
 

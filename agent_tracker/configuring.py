@@ -19,7 +19,7 @@ from agent_tracker.paths import RepositoryPaths
 from agent_tracker.repository import Repository, find_repository
 
 if TYPE_CHECKING:
-    from agent_tracker.flush import Context
+    from agent_tracker.context import Context
 
 __all__ = [
     "mirror_policy",

@@ -48,7 +48,7 @@ from agent_tracker.observe import (
     remember_branches,
 )
 from agent_tracker.paths import RepositoryPaths
-from agent_tracker.projects import find_project, read_project
+from agent_tracker.projects import read_project
 from agent_tracker.records import (
     COUNTED,
     AgentFact,
@@ -76,17 +76,7 @@ if TYPE_CHECKING:
     from agent_tracker.store import Store
     from agent_tracker.tables import Snapshot, Writer
 
-__all__ = [
-    "Context",
-    "FlushReport",
-    "find_project",
-    "flush",
-    "known_agents",
-    "known_repositories",
-    "open_store",
-    "read_project",
-    "tell_hooks",
-]
+__all__ = ["flush", "known_agents", "known_repositories", "tell_hooks"]
 
 KEEP_SEGMENTS_S = 7 * 24 * 3600
 MIN_COPIES = 2

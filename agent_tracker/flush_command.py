@@ -19,7 +19,7 @@ from agent_tracker.settled import is_settled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent_tracker.flush import Context, FlushReport
+    from agent_tracker.context import Context, FlushReport
 
 __all__ = ["run", "run_all", "run_here", "warn"]
 
@@ -58,7 +58,8 @@ def run_here(*, as_json: bool, is_quiet: bool) -> int:
     if is_settled(paths, os.environ, repository, now=int(time.time())):
         _print_nothing(as_json=as_json, is_quiet=is_quiet)
         return 0
-    from agent_tracker.flush import Context, flush  # noqa: PLC0415 -- not needed where nothing is to do
+    from agent_tracker.context import Context  # noqa: PLC0415 -- not needed where nothing is to do
+    from agent_tracker.flush import flush  # noqa: PLC0415 -- not needed where nothing is to do
 
     if not os.path.isdir(RepositoryPaths(repository.common_dir).spool_dir):
         raise GitError(f"nothing is recorded in {repository.main_path}", "agent-tracker install-hooks")
@@ -78,7 +79,8 @@ def run_all(*, as_json: bool, is_quiet: bool) -> int:
     Returns:
         1 where one of them failed, else 0.
     """
-    from agent_tracker.flush import Context, flush, known_repositories  # noqa: PLC0415 -- as above
+    from agent_tracker.context import Context  # noqa: PLC0415 -- as above
+    from agent_tracker.flush import flush, known_repositories  # noqa: PLC0415 -- as above
 
     context = Context(user_paths(os.environ), os.environ, time.time_ns())
     reports = []

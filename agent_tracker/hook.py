@@ -204,7 +204,8 @@ def _during(git_dir: str, event: str) -> str:
 
 def _pre_push(repository: Repository, paths: UserPaths) -> None:
     from agent_tracker.announcing import milestone_lines  # noqa: PLC0415 -- as above
-    from agent_tracker.flush import Context, flush  # noqa: PLC0415 -- only a push opens the store
+    from agent_tracker.context import Context  # noqa: PLC0415 -- only a push opens the store
+    from agent_tracker.flush import flush  # noqa: PLC0415 -- only a push opens the store
 
     _set_deadline(PUSH_DEADLINE_S)
     report = flush(

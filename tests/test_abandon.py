@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent_tracker.abandon import GIVEN_UP_AFTER_S
-from agent_tracker.flush import flush, open_store
+from agent_tracker.context import open_store
+from agent_tracker.flush import flush
 from agent_tracker.records import ABANDONED
 from agent_tracker.repository import find_repository
 from test_ways import Place, context, make_place

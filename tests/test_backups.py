@@ -30,6 +30,7 @@ from agent_tracker.repository import find_repository
 from agent_tracker.spool import segments
 from agent_tracker.store import Store
 from agent_tracker.verbs import backups as verb
+from damaging import overwrite, records
 from facts import (
     NOW,
     agent_fact,
@@ -43,7 +44,6 @@ from facts import (
     project_fact,
     reading,
 )
-from faults.damaging import overwrite, records
 from gitrepo import agent_tracker
 from terminal import Terminal
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agent_tracker.benches.bench import Codec, Figures, Machine, StoreSpeed
+from agent_tracker.benches.bench_durability import DurabilityCost
 from agent_tracker.benches.bench_hooks import (
     BenchRepository,
     CommitCost,
@@ -52,6 +53,7 @@ FIGURES = Figures(
         ),
     ),
     ReadingCost(20, 1000, 200_000, 80.25, 120.5, 1.53, 3.25, 35.75, 4.5),
+    DurabilityCost(100_000, 0.45, 0.9, 0.22, 2.25),
 )
 
 

@@ -191,8 +191,10 @@ def test_the_sums_are_kept_up_with_whatever_is_written(store: Store) -> None:
         metrics.delete(b"x3")
         index.delete(b"x2")
     apply_all(store, [commit_fact("two"), commit_fact("three")])
-    totals = reading(store, lambda snapshot: snapshot.totals())
-    assert {name: reading(store, lambda s, name=name: s.table(name).check()) for name in totals} == totals
+    with store.snapshot() as snapshot:
+        assert snapshot is not None
+        totals = snapshot.totals()
+        assert {name: snapshot.table(name).check() for name in totals} == totals
     assert check_file(store.path).problems == ()
 
 
@@ -219,7 +221,7 @@ def test_a_check_that_takes_too_long_is_no_damage(store: Store) -> None:
 
 def test_a_process_that_cannot_be_started_is_no_damage(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """No interpreter, or one without lmdb: an error that says what it said."""
-    monkeypatch.setattr(checking.sys, "path", ["/nonexistent"])
+    monkeypatch.setattr(sys, "path", ["/nonexistent"])
     with pytest.raises(UncheckedError, match="could not be made"):
         check_file(store.path)
 

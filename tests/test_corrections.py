@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_tracker.flush import Context, open_store
+from agent_tracker.context import Context, open_store
 from agent_tracker.lines import MAX_FIELD
 from agent_tracker.paths import user_paths
 from agent_tracker.rendering.text import log_json, log_legend, log_table

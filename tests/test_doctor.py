@@ -28,8 +28,8 @@ from agent_tracker.checks.user_checks import (
     database_size,
     spool_disk,
 )
+from agent_tracker.context import Context
 from agent_tracker.errors import ForeignOwnerError, NetworkFileSystemError
-from agent_tracker.flush import Context
 from agent_tracker.installation.hook_scripts import EVENTS
 from agent_tracker.installation.neighbours import lines_for
 from agent_tracker.paths import user_paths

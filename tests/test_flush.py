@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_tracker.flush import Context, flush, open_store
+from agent_tracker.context import Context, open_store
+from agent_tracker.flush import flush
 from agent_tracker.paths import user_paths
 from agent_tracker.registry import read_agents, write_agents
 from agent_tracker.repository import find_repository

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from agent_tracker import journal_tables, packing
 from agent_tracker.apply import FORGOTTEN
+from agent_tracker.context import Context, open_store
 from agent_tracker.errors import SpoolError, StoreError
-from agent_tracker.flush import Context, flush, open_store
+from agent_tracker.flush import flush
 from agent_tracker.journal import ActivityFact, BugFact, ForgetFact, GradeFact, RetroFact
 from agent_tracker.lines import credit_line, fact_line, format_line
 from agent_tracker.locking import locked

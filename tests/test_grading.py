@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agent_tracker.flush import Context
+from agent_tracker.context import Context
 from agent_tracker.journal import MAX_NOTE, ForgetFact, GradeFact
 from agent_tracker.paths import user_paths
 from agent_tracker.verbs.noting import note

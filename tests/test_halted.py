@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agent_tracker.flush import Context
+from agent_tracker.context import Context
 from agent_tracker.paths import user_paths
 from agent_tracker.records import MICRO
 from agent_tracker.rendering.agents import sheet_lines

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent_tracker.context import Context
 from agent_tracker.derived import Ledger
 from agent_tracker.errors import UsageError
-from agent_tracker.flush import Context
 from agent_tracker.journal import GRADES, MAX_NOTE, SessionFact
 from agent_tracker.paths import user_paths
 from agent_tracker.repository import find_repository

@@ -23,6 +23,7 @@ from agent_tracker.errors import DamageError
 from agent_tracker.locking import locked
 from agent_tracker.paths import user_paths
 from agent_tracker.tables import TABLES
+from damaging import overwrite, records
 from facts import (
     NOW,
     agent_fact,
@@ -37,7 +38,6 @@ from facts import (
     rewrite,
     session,
 )
-from faults.damaging import overwrite, records
 
 if TYPE_CHECKING:
     from collections.abc import Callable

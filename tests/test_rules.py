@@ -14,9 +14,9 @@ import pytest
 
 from agent_tracker import journal_tables
 from agent_tracker.config import read_rules, write_rule
+from agent_tracker.context import Context, open_store
 from agent_tracker.derived import Tally
 from agent_tracker.errors import ConfigError
-from agent_tracker.flush import Context, open_store
 from agent_tracker.paths import user_paths
 from agent_tracker.rules import RULES
 from agent_tracker.verbs.rules import rederive_all

@@ -22,8 +22,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_tracker import journal_tables
+from agent_tracker.context import Context, open_store
 from agent_tracker.derived import SessionState
-from agent_tracker.flush import Context, flush, open_store
+from agent_tracker.flush import flush
 from agent_tracker.journal import MAX_COUNT, ActivityFact, SessionFact
 from agent_tracker.lapse import QUIET_S, UNKNOWN_S, find_lapsed
 from agent_tracker.locking import locked

@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from agent_tracker.cli.setups import setups_app
+from agent_tracker.context import open_store
 from agent_tracker.errors import UsageError
-from agent_tracker.flush import open_store
 from agent_tracker.instructions import NONE, Files, setup_marks, setup_of
 from agent_tracker.lines import commit_line
 from agent_tracker.paths import RepositoryPaths

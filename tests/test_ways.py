@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent_tracker.flush import Context, flush, open_store
+from agent_tracker.context import Context, open_store
+from agent_tracker.flush import flush
 from agent_tracker.installation.installing import install
 from agent_tracker.paths import user_paths
 from agent_tracker.records import COUNTED, MICRO

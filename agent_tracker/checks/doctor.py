@@ -23,7 +23,7 @@ from agent_tracker.repository import find_repository, known_repository
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from agent_tracker.flush import Context
+    from agent_tracker.context import Context
     from agent_tracker.repository import Repository
 
     UserCheck = Callable[[Context], Iterable[Finding]]

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agent_tracker.benches.throwaway import Throwaway
-    from agent_tracker.flush import Context
+    from agent_tracker.context import Context
     from agent_tracker.installation.hook_scripts import ScriptTexts
     from agent_tracker.repository import Repository
 

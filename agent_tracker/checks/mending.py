@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from agent_tracker.checks.spool_checks import temporary_files
 from agent_tracker.checks.user_checks import gone_repositories, open_to_others
+from agent_tracker.context import open_store
 from agent_tracker.files import read_text, replace_file
-from agent_tracker.flush import open_store, tell_hooks
+from agent_tracker.flush import tell_hooks
 from agent_tracker.installation.installing import install
 from agent_tracker.paths import RepositoryPaths
 from agent_tracker.verbs.agents import stop_using
@@ -21,7 +22,7 @@ from agent_tracker.verbs.agents import stop_using
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent_tracker.flush import Context
+    from agent_tracker.context import Context
     from agent_tracker.repository import Repository
 
     Deed = Callable[[Repository | None, Context], str]

@@ -28,7 +28,7 @@ from agent_tracker.spool import PENDING, SPOOL, ensure_directory
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from agent_tracker.flush import Context
+    from agent_tracker.context import Context
     from agent_tracker.repository import Repository
 
     DirectoryCheck = Callable[[str], Iterator[Finding]]

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.checks.symptoms import Finding, naming
 from agent_tracker.config import read_rules, read_settings
+from agent_tracker.context import open_store
 from agent_tracker.durability.capacity import fullness
 from agent_tracker.durability.remedies import NEARLY_FULL
 from agent_tracker.errors import ReadOnlyError, StoreError
 from agent_tracker.escaping import shown_path
 from agent_tracker.files import read_text
-from agent_tracker.flush import known_agents, open_store
+from agent_tracker.flush import known_agents
 from agent_tracker.git import run
 from agent_tracker.hook import environment_marks, explain
 from agent_tracker.mounts import free_bytes, mount_point, readable_size
@@ -34,7 +35,7 @@ from agent_tracker.store import Store
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from agent_tracker.flush import Context
+    from agent_tracker.context import Context
 
 __all__ = [
     "agent",

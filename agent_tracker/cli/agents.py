@@ -11,8 +11,9 @@ import typer
 
 from agent_tracker.cli.base import Json, NoFlush, Plain, asked, context_here, repository_here, repository_if_any, told
 from agent_tracker.errors import UsageError
-from agent_tracker.flush import find_project, known_agents
+from agent_tracker.flush import known_agents
 from agent_tracker.lines import MAX_FIELD
+from agent_tracker.projects import find_project
 from agent_tracker.verbs.reading import agents_of, read
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from agent_tracker.context import Context, FlushReport
 from agent_tracker.errors import GitError, UsageError
 from agent_tracker.escaping import escape
-from agent_tracker.flush import Context, FlushReport
 from agent_tracker.flush_command import warn
 from agent_tracker.paths import user_paths
 from agent_tracker.repository import Repository, find_repository

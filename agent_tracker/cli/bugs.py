@@ -19,7 +19,7 @@ from agent_tracker.flush import known_agents
 from agent_tracker.registration import Roster
 
 if TYPE_CHECKING:
-    from agent_tracker.flush import Context
+    from agent_tracker.context import Context
     from agent_tracker.repository import Repository
     from agent_tracker.tables import Snapshot
     from agent_tracker.verbs.bugs import BugEntry, Reported

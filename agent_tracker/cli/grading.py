@@ -16,7 +16,7 @@ from agent_tracker.errors import UsageError
 from agent_tracker.journal import MAX_NOTE
 
 if TYPE_CHECKING:
-    from agent_tracker.flush import Context
+    from agent_tracker.context import Context
     from agent_tracker.tables import Snapshot
     from agent_tracker.views.grades import GradeEntry
 

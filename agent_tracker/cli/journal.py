@@ -13,13 +13,14 @@ import typer
 from agent_tracker.cli.base import Json, NoFlush, context_here, repository_here, repository_if_any, told
 from agent_tracker.errors import UsageError
 from agent_tracker.escaping import escape
-from agent_tracker.flush import Context, find_project
 from agent_tracker.journal import ActivityFact, RetroFact
+from agent_tracker.projects import find_project
 from agent_tracker.verbs.reading import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from agent_tracker.context import Context
     from agent_tracker.journal import JournalFact
     from agent_tracker.repository import Repository
     from agent_tracker.tables import Snapshot

@@ -9,13 +9,13 @@ import sys
 from typing import TYPE_CHECKING, TypeVar
 
 from agent_tracker.cli.base import context_here, repository_here, repository_if_any, told
-from agent_tracker.flush import find_project
+from agent_tracker.projects import find_project
 from agent_tracker.verbs.reading import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agent_tracker.flush import Context
+    from agent_tracker.context import Context
     from agent_tracker.tables import Snapshot
 
 __all__ = ["TERMINAL_ROWS", "list_entries"]

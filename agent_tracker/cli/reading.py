@@ -15,7 +15,7 @@ from agent_tracker.cli.base import Json, NoFlush, Plain, context_here, repositor
 from agent_tracker.context import open_store
 from agent_tracker.errors import DamageError, StoreBusyError
 from agent_tracker.escaping import escape
-from agent_tracker.flush import find_project
+from agent_tracker.projects import find_project
 from agent_tracker.verbs.reading import TIMEOUT_S, agents_of, read
 
 if TYPE_CHECKING:

@@ -96,7 +96,8 @@ def rederive(
     as_json: Json = False,
 ) -> None:
     """Derive every standing anew, under the rules in force now, as if they had always been."""
-    from agent_tracker.flush import find_project, flush  # noqa: PLC0415
+    from agent_tracker.flush import flush  # noqa: PLC0415
+    from agent_tracker.projects import find_project  # noqa: PLC0415
     from agent_tracker.rendering import rules as render_rules  # noqa: PLC0415
     from agent_tracker.rendering import text as render  # noqa: PLC0415
     from agent_tracker.verbs import rules as verb  # noqa: PLC0415

@@ -14,12 +14,13 @@ import typer
 from agent_tracker.cli.base import Json, NoFlush, context_here, repository_here, repository_if_any, told
 from agent_tracker.errors import AgentTrackerError, RegistrationError, UsageError
 from agent_tracker.escaping import escape
-from agent_tracker.flush import Context, find_project
+from agent_tracker.projects import find_project
 from agent_tracker.verbs.reading import agents_of, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agent_tracker.context import Context
     from agent_tracker.repository import Repository
     from agent_tracker.tables import Snapshot
     from agent_tracker.verbs.noting import Noted

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent_tracker.cli.base import Json, NoFlush, context_here, repository_here, repository_if_any, told
-from agent_tracker.flush import find_project
+from agent_tracker.projects import find_project
 from agent_tracker.verbs.reading import read
 
 if TYPE_CHECKING:

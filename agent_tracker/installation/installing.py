@@ -17,16 +17,18 @@ from agent_tracker.config import check_value, find_setting
 from agent_tracker.configuring import mirror_policy, settings_for_hooks
 from agent_tracker.errors import AgentTrackerError, GitError, SpoolError
 from agent_tracker.files import read_text, replace_file
-from agent_tracker.flush import Context, flush, known_agents, read_project, tell_hooks
+from agent_tracker.flush import flush, known_agents, tell_hooks
 from agent_tracker.installation.hook_scripts import TextValues
 from agent_tracker.installation.install import InstallReport, UninstallReport, install_hooks, uninstall_hooks
 from agent_tracker.installation.template_hooks import TemplateReport, install_template, uninstall_template
 from agent_tracker.paths import RepositoryPaths
+from agent_tracker.projects import read_project
 from agent_tracker.repository import Repository, find_repository, known_repository
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from agent_tracker.context import Context
     from agent_tracker.paths import UserPaths
 
 __all__ = [

@@ -11,9 +11,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker import journal_tables
+from agent_tracker.context import Context, FlushReport, open_store
 from agent_tracker.errors import GitError, RegistrationError, SpoolError, StoreError
 from agent_tracker.files import replace_file
-from agent_tracker.flush import Context, FlushReport, flush, known_agents, open_store, tell_hooks
+from agent_tracker.flush import flush, known_agents, tell_hooks
 from agent_tracker.lines import MAX_FIELD, agent_line, credit_line, state_line
 from agent_tracker.records import COUNTED, HUMAN, Agent, AgentFact, CreditFact, Standing, StateFact
 from agent_tracker.registration import Roster, agent_id, check_registration, client_name, whole

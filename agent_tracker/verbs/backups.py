@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker import journal_codec
 from agent_tracker.config import read_settings
+from agent_tracker.context import Context, open_store
 from agent_tracker.durability.backups import SIZE_BYTES, schema_copies, stamp
 from agent_tracker.durability.checking import check_file
 from agent_tracker.durability.copying import back_up
@@ -19,7 +20,7 @@ from agent_tracker.durability.manifests import read_manifests
 from agent_tracker.durability.spawning import last_begun
 from agent_tracker.durability.thinning import reasons
 from agent_tracker.errors import AgentTrackerError, DamageError, SpoolError, StoreError, UsageError
-from agent_tracker.flush import Context, known_repositories, open_store
+from agent_tracker.flush import known_repositories
 from agent_tracker.locking import LockTimeoutError, locked
 from agent_tracker.paths import RepositoryPaths
 from agent_tracker.registry import write_agents

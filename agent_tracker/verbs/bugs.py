@@ -11,8 +11,9 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker import journal_tables
+from agent_tracker.context import Context, FlushReport, open_store
 from agent_tracker.errors import GitError, RegistrationError, UsageError
-from agent_tracker.flush import Context, FlushReport, flush, known_agents, open_store
+from agent_tracker.flush import flush, known_agents
 from agent_tracker.git import read_commits, resolve_commit, run
 from agent_tracker.journal import MAX_NOTE, BugFact, ForgetFact, WithdrawalFact
 from agent_tracker.paths import RepositoryPaths

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker import journal_codec, journal_tables, packing
 from agent_tracker.apply import FORGOTTEN
+from agent_tracker.context import Context, open_store
 from agent_tracker.durability.backups import forget_in
 from agent_tracker.errors import AgentTrackerError, UsageError
 from agent_tracker.export.writing import refresh_exports
 from agent_tracker.files import read_text
-from agent_tracker.flush import Context, find_project, flush, known_repositories, open_store
+from agent_tracker.flush import flush, known_repositories
 from agent_tracker.journal import ForgetFact
 from agent_tracker.paths import RepositoryPaths
+from agent_tracker.projects import find_project
 from agent_tracker.records import CreditFact
 from agent_tracker.redact import redact_log, redact_spool
 from agent_tracker.repository import known_repository

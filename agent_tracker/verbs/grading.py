@@ -9,8 +9,9 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker import journal_tables
+from agent_tracker.context import Context, FlushReport, open_store
 from agent_tracker.errors import RegistrationError, UsageError
-from agent_tracker.flush import Context, FlushReport, flush, known_agents, open_store
+from agent_tracker.flush import flush, known_agents
 from agent_tracker.grades import parse_grade
 from agent_tracker.hook import current_identity
 from agent_tracker.journal import MAX_NOTE, SIDES, ForgetFact, GradeFact

@@ -9,14 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker import journal_tables
+from agent_tracker.context import Context, open_store
 from agent_tracker.errors import GitError, RegistrationError, SpoolError, StoreError, UsageError
-from agent_tracker.flush import Context, find_project, flush, known_agents, open_store
+from agent_tracker.flush import flush, known_agents
 from agent_tracker.git import resolve_commit
 from agent_tracker.grades import parse_grade
 from agent_tracker.hook import current_identity
 from agent_tracker.journal import MAX_WORD, ActivityFact, GradeFact, RetroFact
 from agent_tracker.journal_codec import subject_of
 from agent_tracker.journal_entries import activities, retros
+from agent_tracker.projects import find_project
 from agent_tracker.records import is_agent
 from agent_tracker.registration import SESSION_VARIABLE, Roster
 from agent_tracker.verbs.grading import check_maker, check_person

@@ -13,22 +13,15 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from agent_tracker.apply import apply
 from agent_tracker.config import read_rules, read_settings
+from agent_tracker.context import Context, FlushReport, open_store
 from agent_tracker.database_file import copy_bytes
 from agent_tracker.durability.manifests import Manifest, read_manifests
 from agent_tracker.errors import AgentTrackerError, ConfigError, RecordError, SpoolError, StoreError
-from agent_tracker.flush import (
-    PLACED,
-    REPOSITORY_KINDS,
-    USER_KINDS,
-    Context,
-    FlushReport,
-    find_project,
-    flush,
-    open_store,
-)
+from agent_tracker.flush import PLACED, REPOSITORY_KINDS, USER_KINDS, flush
 from agent_tracker.gather import Past, Sighted, gather
 from agent_tracker.journal import RulesFact
 from agent_tracker.paths import RepositoryPaths
+from agent_tracker.projects import find_project
 from agent_tracker.records import Agent, AgentFact, Fact, ProjectFact, StateFact
 from agent_tracker.registry import read_agents
 from agent_tracker.rules import format_values

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker import journal_tables, packing
 from agent_tracker.errors import GitError, UsageError
-from agent_tracker.flush import Context, find_project
 from agent_tracker.git import read_commits, resolve_commit, run
 from agent_tracker.journal import GradeFact
 from agent_tracker.journal_codec import subject_of
+from agent_tracker.projects import find_project
 from agent_tracker.records import RewriteFact, main_agent
 from agent_tracker.registration import Roster
 from agent_tracker.verbs.judged import buggy_commits
@@ -25,6 +25,7 @@ from agent_tracker.views.review import reverts_of, ungraded
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from agent_tracker.context import Context
     from agent_tracker.records import Commit
     from agent_tracker.repository import Repository
     from agent_tracker.tables import Snapshot

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.apply import apply
 from agent_tracker.config import check_rule, read_rules, valid_rules, write_rule
+from agent_tracker.context import Context, FlushReport, open_store
 from agent_tracker.derivation import derive, rederive
 from agent_tracker.errors import AgentTrackerError, ConfigError, UsageError
-from agent_tracker.flush import Context, FlushReport, flush, open_store, tell_hooks
+from agent_tracker.flush import flush, tell_hooks
 from agent_tracker.journal import RulesFact
 from agent_tracker.journal_tables import facts
 from agent_tracker.rules import RULES, Timeline, format_values

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker import journal_codec, journal_tables, packing
 from agent_tracker.errors import HistoryError
-from agent_tracker.flush import find_project
 from agent_tracker.history import pending_changes
 from agent_tracker.journal import ActivityFact, BugFact, PulseFact, RetroFact
 from agent_tracker.lapse import commits_naming
 from agent_tracker.processes import is_running
+from agent_tracker.projects import find_project
 from agent_tracker.records import COUNTED, REWRITTEN
 from agent_tracker.verbs.noting import home_of
 from agent_tracker.verbs.sessions import find_session, read_held
@@ -22,7 +22,7 @@ from agent_tracker.views.sessions import SLACK_S, Held, Metrics, Moment, assign,
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from agent_tracker.flush import Context
+    from agent_tracker.context import Context
     from agent_tracker.records import Commit
     from agent_tracker.repository import Repository
     from agent_tracker.tables import Snapshot

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from agent_tracker import journal_tables
 from agent_tracker.derived import SessionState
 from agent_tracker.errors import ConfigError, RegistrationError, SpoolError, UsageError
-from agent_tracker.flush import find_project
 from agent_tracker.hook import current_identity, environment_marks, explain
 from agent_tracker.journal import MAX_COUNT, MAX_WORD, PulseFact, SessionFact
 from agent_tracker.lines import fact_line
 from agent_tracker.processes import start_of
+from agent_tracker.projects import find_project
 from agent_tracker.records import is_agent
 from agent_tracker.registration import (
     SESSION_VARIABLE,
@@ -36,8 +36,8 @@ from agent_tracker.views.sessions import Held, state_word
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from agent_tracker.context import Context
     from agent_tracker.errors import AgentTrackerError
-    from agent_tracker.flush import Context
     from agent_tracker.records import Agent
     from agent_tracker.repository import Repository
     from agent_tracker.tables import Snapshot

@@ -18,8 +18,8 @@ from agent_tracker.views.sheet import Sheet, homes, new_agent, sheet
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agent_tracker.context import Context
     from agent_tracker.derived import Tally
-    from agent_tracker.flush import Context
     from agent_tracker.records import Agent
     from agent_tracker.tables import Snapshot
 

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker import journal_tables
 from agent_tracker.config import Value, find_setting, read_settings
+from agent_tracker.context import Context, open_store
 from agent_tracker.derived import EVERYBODY, Place, Tally
 from agent_tracker.errors import HistoryError, StoreError
-from agent_tracker.flush import Context, find_project, open_store
 from agent_tracker.git import config_get
 from agent_tracker.history import pending_changes
 from agent_tracker.hook import current_identity
 from agent_tracker.installation.install import missing_hooks
 from agent_tracker.paths import RepositoryPaths
+from agent_tracker.projects import find_project
 from agent_tracker.spool import PENDING, SPOOL, segments
 from agent_tracker.verbs.reading import agents_of
 from agent_tracker.verbs.sheets import read_sheet

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import laws
 import pytest
-from damaging import KINDS, Images, damaged, live_pages, overwrite, page_size, records
 from laws import Violation, World
 from watching import COMMANDS, broken, git_at_work, is_warned, make_commits, register, seen, struck, wrong
 
@@ -19,6 +18,7 @@ from agent_tracker.durability import fingerprint
 from agent_tracker.store import Store
 from agent_tracker.table import INDEXES
 from agent_tracker.tables import TABLES
+from damaging import KINDS, Images, damaged, live_pages, overwrite, page_size, records
 
 if TYPE_CHECKING:
     from pathlib import Path
