@@ -9,10 +9,10 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from agent_tracker.obstacles import translate
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from agent_tracker.errors import StoreError
 
 __all__ = [
     "allocate_lock_file",
@@ -20,6 +20,7 @@ __all__ = [
     "keep_to_owner",
     "new_file",
     "sync_directory",
+    "translated_error",
     "translated_os",
     "unlink",
     "unlink_killed",
@@ -38,7 +39,14 @@ def translated_os(path: str, doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise translate(path, error, doing=doing) from error
+        raise translated_error(path, error, doing) from error
+
+
+def translated_error(path: str, error: OSError, doing: str) -> StoreError:
+    """Return an error of ours that says what was tried, why it could not be, and what to do about it."""
+    from agent_tracker.obstacles import translate  # noqa: PLC0415 -- only where something is wrong
+
+    return translate(path, error, doing=doing)
 
 
 def allocate_lock_file(path: str, *, required: bool) -> bool:

@@ -11,10 +11,8 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from agent_tracker.database_file import allocate_lock_file
+from agent_tracker.database_file import allocate_lock_file, translated_error
 from agent_tracker.errors import ForeignFileError, StoreBusyError, StoreError, StoreFullError
-from agent_tracker.mounts import free_bytes
-from agent_tracker.obstacles import translate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,9 +130,11 @@ def translated(path: str) -> Iterator[None]:
 
 def _of_lmdb(path: str, said: str) -> StoreError:
     """Return the error that LMDB's words stand for; most are the operating system's."""
+    from agent_tracker.mounts import free_bytes  # noqa: PLC0415 -- only where something is wrong
+
     number = next((number for number in _NUMBERS if os.strerror(number) in said), 0)
     if number == errno.EIO and (free_bytes(path) or LITTLE_ROOM_BYTES) < LITTLE_ROOM_BYTES:
         number = errno.ENOSPC  # it writes less than it was to, and is told no more
     if number:
-        return translate(path, OSError(number, os.strerror(number)), doing="use")
+        return translated_error(path, OSError(number, os.strerror(number)), "use")
     return StoreError(f"cannot use the database {path}: {said}", "agent-tracker doctor")

@@ -9,6 +9,7 @@ __all__ = [
     "DamageError",
     "DiskFullError",
     "ForeignFileError",
+    "ForeignFormatError",
     "ForeignOwnerError",
     "GitError",
     "HistoryError",
@@ -106,6 +107,14 @@ class DamageError(StoreError):
 
 class ForeignFileError(StoreError):
     """What lies at the database's path is not a database of ours, or is one of a newer format of LMDB."""
+
+
+class ForeignFormatError(ForeignFileError):
+    """A file of another format that is left alone; `kind` says of which, as `database_kinds` has it."""
+
+    def __init__(self, message: str, hint: str, kind: str) -> None:
+        super().__init__(message, hint)
+        self.kind = kind
 
 
 class SchemaError(StoreError):

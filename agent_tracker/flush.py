@@ -17,8 +17,6 @@ from agent_tracker.abandon import Losses, find_losses
 from agent_tracker.apply import Applied, apply
 from agent_tracker.config import read_rules, rules_trouble
 from agent_tracker.context import Context, FlushReport, open_store
-from agent_tracker.durability.capacity import warnings_due
-from agent_tracker.durability.manifests import coverage, read_manifests
 from agent_tracker.durability.spawning import start, start_if_due
 from agent_tracker.errors import ConfigError, DamageError, SpoolError, StoreError, UncheckedError
 from agent_tracker.export.writing import write_exports
@@ -153,7 +151,7 @@ def flush(repository: Repository | None, context: Context) -> FlushReport:
     except (DamageError, UncheckedError):
         start(context, store.backups_dir)
         raise
-    report = report._replace(warnings=report.warnings + warnings_due(context, store))
+    report = report._replace(warnings=report.warnings + _fullness(context, store))
     start_if_due(context, store.backups_dir)
     if context.told is not None:
         context.told.append(report)
@@ -383,10 +381,25 @@ def _apply(store: Store, plan: _Plan, context: Context) -> Applied:
     return applied
 
 
+def _fullness(context: Context, store: Store) -> tuple[str, ...]:
+    """Return what is to be said of a database that is nearly full."""
+    try:
+        if 2 * os.stat(store.path).st_size < store.size_bytes:
+            return ()
+    except OSError:
+        return ()
+    from agent_tracker.durability.capacity import warnings_due  # noqa: PLC0415 -- most are small
+
+    return warnings_due(context, store)
+
+
 def _begun_anew(store: Store) -> tuple[str, ...]:
     """Return that a database is missing of which there are backups, in a line: a new one is begun."""
-    backup = None if store.exists() else next(iter(read_manifests(store.backups_dir)), None)
-    if backup is None:
+    if store.exists():
+        return ()
+    from agent_tracker.durability.manifests import read_manifests  # noqa: PLC0415 -- once in a store's life
+
+    if not read_manifests(store.backups_dir):
         return ()
     return (f"the database {store.path} was not there, and a new one is begun; to have it back: agent-tracker restore",)
 
@@ -403,7 +416,11 @@ def _keep_squashes(repository: Repository, plan: _Plan) -> None:
 def _old(store: Store, done: list[Segment], context: Context) -> list[Segment]:
     """Return the segments that may go: applied as they are, all late writers have ended, and two backups hold them."""
     old = [segment for segment in done if context.now_ns - segment.sealed_ns > KEEP_SEGMENTS_S * 10**9]
-    covered = coverage(store.backups_dir) if old else {}
+    if not old:
+        return []
+    from agent_tracker.durability.manifests import coverage  # noqa: PLC0415 -- once a week
+
+    covered = coverage(store.backups_dir)
     return [segment for segment in old if covered.get((segment.name, segment.size), 0) >= MIN_COPIES]
 
 

@@ -19,24 +19,24 @@ from agent_tracker.database_file import (
     keep_to_owner,
     new_file,
     sync_directory,
+    translated_error,
     translated_os,
     unlink,
     unlink_killed,
 )
+from agent_tracker.database_kinds import FileKind, Location, classify, locate, refusal
 from agent_tracker.durability import fingerprint, migrations
-from agent_tracker.durability.checking import check_file
-from agent_tracker.durability.remedies import in_a_line, ways_out
 from agent_tracker.environment import begun, environment, translated
 from agent_tracker.errors import DamageError, SchemaError, StoreBusyError, StoreError, StoreFullError
-from agent_tracker.figures import Figures, measured
 from agent_tracker.locking import LockTimeoutError, locked
-from agent_tracker.mounts import readable_size
-from agent_tracker.obstacles import FileKind, Location, check_place, classify, locate, refusal, translate
 from agent_tracker.table import Table
 from agent_tracker.tables import TABLES, VERSION, Snapshot, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from agent_tracker.durability.checking import CheckReport
+    from agent_tracker.figures import Figures
 
 __all__ = ["SCHEMA_VERSION", "FileKind", "Location", "Store", "classify", "locate"]
 
@@ -154,7 +154,7 @@ class Store:
             return
         now = fingerprint.look(self.path)
         if self.path not in _checked or _checked[self.path][0] != now:
-            report = check_file(self.path, timeout_s=self._check_timeout_s)
+            report = _read_in_full(self.path, timeout_s=self._check_timeout_s)
             if report.problems:
                 raise DamageError(f"the database {self.path} is damaged: {report.problems[0]}", _RECOVER)
             _checked[self.path] = (now, report.counts)
@@ -188,6 +188,9 @@ class Store:
 
     def _at_limit(self) -> StoreFullError:
         """Return the error that says which ways out there are."""
+        from agent_tracker.durability.remedies import in_a_line, ways_out  # noqa: PLC0415 -- for a full one alone
+        from agent_tracker.mounts import readable_size  # noqa: PLC0415 -- as above
+
         found = None
         with suppress(StoreError):
             found = self.figures()
@@ -250,11 +253,11 @@ class Store:
     def _make_ready(self) -> None:
         """Create the database, or have it checked if it is not known to be sound; the write lock must be held."""
         if not self.exists():
-            check_place(self.path)
+            _check_place(self.path)
             self._create()
             return
         if not fingerprint.matches(self.path):
-            check_place(self.path)
+            _check_place(self.path)
             self._check_alone()
 
     def _migrate(self, version: str) -> None:
@@ -284,7 +287,7 @@ class Store:
             os.makedirs(directory, mode=0o700, exist_ok=True)
             unlink(aside)  # of a process that was killed
             self.copy_to(aside)
-            problems = check_file(aside).problems
+            problems = _read_in_full(aside).problems
             if problems:
                 unlink(aside)
                 raise DamageError(f"the database {self.path} is damaged: {problems[0]}", _RECOVER)
@@ -368,10 +371,10 @@ class Store:
         """
         self._make_directory()
         with self._locked(timeout_s):
-            problems = check_file(self.path).problems if only_damaged else ()
+            problems = _read_in_full(self.path).problems if only_damaged else ()
             if only_damaged and not problems:
                 return ()
-            check_place(self.path)
+            _check_place(self.path)
             with self._aside() as aside:
                 if source:
                     copy_bytes(source, aside)
@@ -398,7 +401,7 @@ class Store:
         The lock file stays in use by whoever has the old file open, and the number of the last transaction in it is
         another than the new file's: that is why both metas of the new one must be good, whichever a reader takes.
         """
-        report = check_file(aside)
+        report = _read_in_full(aside)
         if report.problems:
             raise DamageError(f"the copy for {self.path} is damaged: {report.problems[0]}", "agent-tracker backups")
         with Store(aside, self.size_bytes).snapshot(is_fixed=True) as snapshot:
@@ -432,6 +435,8 @@ class Store:
             names = migrations.tables_of(_version_of(env, self.path))
             with begun(env, write=False) as txn:
                 tables = {name: env.open_db(name.encode(), txn, create=False) for name in names}
+                from agent_tracker.figures import measured  # noqa: PLC0415 -- not needed to read or to write
+
                 return measured(env, self.path, Snapshot(txn, tables))
 
     # -- the parts of it
@@ -452,7 +457,7 @@ class Store:
                     f"the database is being written by another process: {self.path}", "try again: agent-tracker flush"
                 ) from error
             except OSError as error:
-                raise translate(self.path, error, doing="write") from error
+                raise translated_error(self.path, error, "write") from error
             with translated_os(self.path, "write"):
                 yield
 
@@ -476,6 +481,18 @@ class Store:
             writer = Writer(txn, {name: env.open_db(name.encode(), txn) for name in TABLES})
             writer.set_schema_version(SCHEMA_VERSION)
             writer.put_counts()
+
+
+def _check_place(path: str) -> None:
+    from agent_tracker.obstacles import check_place  # noqa: PLC0415 -- where the fingerprint matches it was looked at
+
+    check_place(path)
+
+
+def _read_in_full(path: str, *, timeout_s: float = CHECK_TIMEOUT_S) -> CheckReport:
+    from agent_tracker.durability.checking import check_file  # noqa: PLC0415 -- only for what is not known to be sound
+
+    return check_file(path, timeout_s=timeout_s)
 
 
 def _version_of(env: Any, path: str) -> str:

@@ -208,6 +208,8 @@ def test_writing_makes_the_file_and_reads_back(paths: UserPaths) -> None:
     given = {
         "databasePath": "x.lmdb",
         "maxDatabaseSize": "1000000",
+        "backupInterval": "7200",
+        "maxBackups": "12",
         "policy": "warn",
         "validateIn": "commit-msg",
         "hookStyle": "files",
@@ -218,6 +220,7 @@ def test_writing_makes_the_file_and_reads_back(paths: UserPaths) -> None:
         write_value(paths, setting, given[setting.name])
     values = read_settings(paths, {})
     assert values["maxDatabaseSize"].value == 1_000_000
+    assert (values["backupInterval"].value, values["maxBackups"].value) == (7200, 12)
     assert values["policy"] == Value("policy", "warn", f"{paths.config_file}: policy")
     assert stat.S_IMODE(Path(paths.config_file).stat().st_mode) == 0o600
 

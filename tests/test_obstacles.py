@@ -20,6 +20,7 @@ import lmdb
 import pytest
 
 from agent_tracker import errors, mounts
+from agent_tracker.database_kinds import FileKind, Location, classify, locate, refusal
 from agent_tracker.errors import (
     AgentTrackerError,
     DiskFullError,
@@ -30,18 +31,13 @@ from agent_tracker.errors import (
     StoreError,
 )
 from agent_tracker.obstacles import (
-    FileKind,
-    Location,
     cause_of,
     check_access,
     check_file_system,
     check_owner,
     check_place,
-    classify,
     companions,
-    locate,
     quoted,
-    refusal,
     translate,
 )
 
@@ -86,7 +82,7 @@ def failing(call: Callable[[], object]) -> OSError:
 
 DROPPED = """
 import json, os, sys, pwd
-from agent_tracker import obstacles
+from agent_tracker import database_kinds, obstacles
 from agent_tracker.errors import AgentTrackerError
 uid = int(sys.argv[1])
 os.setgroups([]); os.setgid(uid); os.setuid(uid)
@@ -639,7 +635,7 @@ def test_what_another_user_closed_is_said_to_be_another_s(place: Path) -> None:
     real_database(path).chmod(0o600)
     kind, message, hint, _ = as_nobody(path, OPENING)
     assert (kind, hint.split()[:3]) == ("ForeignOwnerError", ["sudo", "chown", "nobody"])
-    assert as_nobody(path, "obstacles.classify(path)")[:2] == [kind, message]
+    assert as_nobody(path, "database_kinds.classify(path)")[:2] == [kind, message]
 
 
 @needs_root

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from agent_tracker.checks.symptoms import Finding, naming
 from agent_tracker.config import read_rules, read_settings
 from agent_tracker.context import open_store
+from agent_tracker.database_kinds import classify, locate
 from agent_tracker.durability.capacity import fullness
 from agent_tracker.durability.remedies import NEARLY_FULL
 from agent_tracker.errors import ReadOnlyError, StoreError
@@ -27,7 +28,7 @@ from agent_tracker.flush import known_agents
 from agent_tracker.git import run
 from agent_tracker.hook import environment_marks, explain
 from agent_tracker.mounts import free_bytes, mount_point, readable_size
-from agent_tracker.obstacles import check_access, check_file_system, check_owner, classify, companions, locate
+from agent_tracker.obstacles import check_access, check_file_system, check_owner, companions
 from agent_tracker.registration import Roster, identify
 from agent_tracker.registry import read_session, write_agents
 from agent_tracker.store import Store
