@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "allocate_lock_file",
     "copy_bytes",
+    "free_path",
     "keep_to_owner",
     "new_file",
     "sync_directory",
@@ -91,6 +92,15 @@ def new_file(path: str) -> int:
         OSError: It cannot be made, or something is there.
     """
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _BINARY, 0o600)
+
+
+def free_path(path: str) -> str:
+    """Return a path at which there is nothing: this one, or with the first number behind it that is free."""
+    number, free = 0, path
+    while os.path.lexists(free):
+        number += 1
+        free = f"{path}-{number}"
+    return free
 
 
 def copy_bytes(source: str, copy: str) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.apply import apply
 from agent_tracker.context import Context, open_store
+from agent_tracker.database_file import free_path
 from agent_tracker.durability import fingerprint
 from agent_tracker.durability.backups import stamp
 from agent_tracker.durability.checking import check_file
@@ -164,7 +165,7 @@ def recover(context: Context) -> Recovery | None:
     if planned.state == SOUND or (planned.state == MISSING and planned.backup is None):
         return None
     expected = _expected(store)
-    kept_as = _free_path(f"{os.path.realpath(store.path)}.damaged-{stamp(context.now)}")
+    kept_as = free_path(f"{os.path.realpath(store.path)}.damaged-{stamp(context.now)}")
     source = planned.backup.path if planned.backup else ""
     is_damaged = planned.state == DAMAGED
     problems = store.replace(source, keep_as=kept_as, timeout_s=context.timeout_s, only_damaged=is_damaged)
@@ -236,17 +237,9 @@ def _flush_all(planned: Plan, context: Context) -> tuple[int, list[str]]:
     return commits, troubles + [f"{path}: it is not there" for path in planned.unread]
 
 
-def _free_path(path: str) -> str:
-    number, free = 0, path
-    while os.path.lexists(free):
-        number += 1
-        free = f"{path}-{number}"
-    return free
-
-
 def _leave_report(store: Store, done: Recovery, context: Context) -> None:
     """Write what was done beside the backups, where `doctor` finds it."""
-    path = _free_path(os.path.join(store.backups_dir, f"{REPORT}{stamp(context.now)}.txt"))
+    path = free_path(os.path.join(store.backups_dir, f"{REPORT}{stamp(context.now)}.txt"))
     try:
         replace_file(path, "\n".join(report_lines(done)) + "\n")
     except OSError as error:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from agent_tracker import journal_codec
 from agent_tracker.config import read_settings
 from agent_tracker.context import Context, open_store
+from agent_tracker.database_file import free_path
 from agent_tracker.durability.backups import SIZE_BYTES, schema_copies, stamp
 from agent_tracker.durability.checking import check_file
 from agent_tracker.durability.copying import back_up
@@ -20,6 +21,7 @@ from agent_tracker.durability.manifests import read_manifests
 from agent_tracker.durability.spawning import last_begun
 from agent_tracker.durability.thinning import reasons
 from agent_tracker.errors import AgentTrackerError, DamageError, SpoolError, StoreError, UsageError
+from agent_tracker.files import remedy
 from agent_tracker.flush import known_repositories
 from agent_tracker.locking import LockTimeoutError, locked
 from agent_tracker.paths import RepositoryPaths
@@ -347,7 +349,7 @@ def restore(context: Context, change: Change) -> Restored:
     """
     check_person(context.env, "which backup is restored", f"restore {os.path.basename(change.source)}")
     store, _ = open_store(context)
-    kept_as = _free_path(f"{os.path.realpath(store.path)}.before-restore-{stamp(context.now)}")
+    kept_as = free_path(f"{os.path.realpath(store.path)}.before-restore-{stamp(context.now)}")
     ensure_directory(context.paths.spool_dir)
     lock = os.path.join(context.paths.spool_dir, "flush.lock")
     try:
@@ -357,7 +359,7 @@ def restore(context: Context, change: Change) -> Restored:
     except LockTimeoutError as error:
         raise SpoolError(f"a flush is running: {lock}", "try again: agent-tracker restore") from error
     except OSError as error:
-        raise SpoolError(f"cannot lock {lock}: {error.strerror}", "check the directory's permissions") from error
+        raise SpoolError(f"cannot lock {lock}: {error.strerror}", remedy(error)) from error
     return Restored(change, kept_as if os.path.lexists(kept_as) else "")
 
 
@@ -370,11 +372,3 @@ def _tell_hooks(store: Store, context: Context) -> None:
     except OSError as error:
         message = f"restored, but cannot write {context.paths.registry}: {error.strerror}"
         raise SpoolError(message, "check its permissions; then: agent-tracker doctor --fix") from error
-
-
-def _free_path(path: str) -> str:
-    number, free = 0, path
-    while os.path.lexists(free):
-        number += 1
-        free = f"{path}-{number}"
-    return free
