@@ -226,13 +226,11 @@ class _Application:
             _, project, operation, marks, committed_at, recorded_at, _ = packing.unpack_commit(value)
             row = packing.pack_commit(oid, project, operation, marks, committed_at, recorded_at, FORGOTTEN.encode())
             commits.put(key, bytes(len(value)))
-            commits.delete(key)  # or LMDB keeps a run of pages that is longer than the value
             commits.put(key, row)
         for key, value in list(self._events.items(b"c" + oid)) if oid else ():
             fact = packing.unpack_event(key, value)
             if isinstance(fact, CreditFact) and fact.oid == oid and fact.why:
                 self._events.put(key, bytes(len(value)))
-                self._events.delete(key)
                 self._events.put(key, packing.pack_event(fact._replace(why="")))
 
     # -- commits

@@ -17,7 +17,7 @@ from agent_tracker.errors import ForeignFileError, StoreBusyError, StoreError, S
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["OTHER_PATH", "begun", "environment", "structure_problems", "translated"]
+__all__ = ["OTHER_PATH", "begun", "environment", "structure_problems", "table_names", "translated"]
 
 OTHER_PATH = "agent-tracker config set databasePath FILE"
 MAX_TABLES = 64
@@ -72,6 +72,12 @@ def begun(env: Any, *, write: bool) -> Any:
     except lmdb.MapResizedError:
         env.set_mapsize(0)
         return env.begin(write=write)
+
+
+def table_names(path: str) -> set[str]:
+    """Return the names of the tables in a file that nobody writes and whose pages are sound."""
+    with environment(path, 0, readonly=True, is_locked=False) as env, translated(path), env.begin() as txn:
+        return {name.decode("utf-8", "replace") for name in txn.cursor().iternext(values=False)}
 
 
 def structure_problems(path: str) -> list[str]:

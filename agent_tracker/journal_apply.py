@@ -122,7 +122,6 @@ class JournalApplication:
                 for key, value in list(table.items(kind.letter)):
                     if key[-_ID_BYTES:] == bytes.fromhex(target):
                         table.put(key, bytes(len(value)))
-                        table.delete(key)  # or LMDB keeps a run of pages that is longer than the value
                         table.put(key, journal_codec.pack(journal_codec.blanked(journal_codec.unpack(key, value))))
 
     # -- rules

@@ -15,7 +15,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agent_tracker.database_file import (
-    copy_bytes,
     keep_to_owner,
     new_file,
     sync_directory,
@@ -26,8 +25,8 @@ from agent_tracker.database_file import (
 )
 from agent_tracker.database_kinds import FileKind, Location, classify, locate, refusal
 from agent_tracker.durability import fingerprint, migrations
-from agent_tracker.environment import begun, environment, translated
-from agent_tracker.errors import DamageError, SchemaError, StoreBusyError, StoreError, StoreFullError
+from agent_tracker.environment import OTHER_PATH, begun, environment, translated
+from agent_tracker.errors import DamageError, ForeignFileError, SchemaError, StoreBusyError, StoreError, StoreFullError
 from agent_tracker.locking import LockTimeoutError, locked
 from agent_tracker.table import Table
 from agent_tracker.tables import TABLES, VERSION, Snapshot, Writer
@@ -58,7 +57,7 @@ class Store:
     """The database at one path, opened for a block at a time.
 
     Args:
-        path: Absolute; its directory is made when the database is.
+        path: Absolute; its directory is made when the database is. A link is followed once and for all.
         size_bytes: How large it may grow.
         backups_dir: Where a copy goes before a migration; beside the database, if empty.
         check_timeout_s: How long a check of the file may take, if one is needed.
@@ -67,7 +66,8 @@ class Store:
     def __init__(
         self, path: str, size_bytes: int, backups_dir: str = "", *, check_timeout_s: float = CHECK_TIMEOUT_S
     ) -> None:
-        self.path = path
+        # What lies beside it, the locks above all, must be the same by whichever link it is reached.
+        self.path = os.path.realpath(path)
         self.size_bytes = size_bytes
         self.backups_dir = backups_dir
         self._check_timeout_s = check_timeout_s
@@ -157,9 +157,9 @@ class Store:
             report = _read_in_full(self.path, timeout_s=self._check_timeout_s)
             if report.problems:
                 raise DamageError(f"the database {self.path} is damaged: {report.problems[0]}", _RECOVER)
-            _checked[self.path] = (now, report.counts)
+            _checked[self.path] = (now, {**report.counts, fingerprint.TRANSACTION: report.transaction})
         counts = _checked[self.path][1]
-        if is_kept and counts:  # another program's has none that we know of
+        if is_kept and len(counts) > 1:  # another program's has none that we know of
             fingerprint.remember(self.path, counts)
 
     # -- writing
@@ -227,6 +227,7 @@ class Store:
                     writer = Writer(txn, {name: env.open_db(name.encode(), txn, create=False) for name in TABLES})
                     yield writer
                     counts.update(writer.put_counts())
+                    counts[fingerprint.TRANSACTION] = txn.id()
 
     @contextmanager
     def _unremembered(self, opened: ExitStack) -> Iterator[dict[str, int]]:
@@ -309,20 +310,25 @@ class Store:
 
     # -- the file as a whole
 
-    def copy_to(self, copy: str) -> None:
+    def copy_to(self, copy: str, *, is_fixed: bool = False) -> None:
         """Write a compact copy to a new file (0600), synced; it is of one moment, and takes no writer's lock.
 
         Args:
             copy: Its path; nothing may be there.
+            is_fixed: Nobody writes the database, and it was checked.
 
         Raises:
             OSError: It cannot be written.
             StoreError: The database cannot be read.
         """
-        self._check_before_reading()
+        if not is_fixed:
+            self._check_before_reading()
         descriptor = new_file(copy)
         try:
-            with environment(self.path, self._map_bytes, readonly=True) as env, translated(self.path):
+            with (
+                environment(self.path, self._map_bytes, readonly=True, is_locked=not is_fixed) as env,
+                translated(self.path),
+            ):
                 _version_of(env, self.path)
                 env.copyfd(descriptor, compact=True)
             os.fsync(descriptor)
@@ -377,15 +383,25 @@ class Store:
             _check_place(self.path)
             with self._aside() as aside:
                 if source:
-                    copy_bytes(source, aside)
+                    self._copy_sound(source, aside)
                 else:
                     self._make_empty(aside)
                 self._put_in_place(aside, keep_as)
             return problems
 
+    def _copy_sound(self, source: str, aside: str) -> None:
+        """Write a compact copy of a file that passes its check: whoever has the old one open counts transactions on.
+
+        In a copy of its bytes there would be pages that are said to be free since a transaction that is to come.
+        """
+        problems = _read_in_full(source).problems
+        if problems:
+            raise DamageError(f"{source} is damaged: {problems[0]}", "agent-tracker backups --check")
+        Store(source, self.size_bytes).copy_to(aside, is_fixed=True)
+
     @contextmanager
     def _aside(self) -> Iterator[str]:
-        real = os.path.realpath(self.path)
+        real = self.path
         aside = f"{real}.{os.getpid()}.new"
         try:
             unlink_killed(real)
@@ -411,7 +427,7 @@ class Store:
             with self._changing(aside) as (env, txn):
                 handles = {name: env.open_db(name.encode(), txn, create=False) for name in names}
                 Writer(txn, handles).set_schema_version(version)
-        real = os.path.realpath(self.path)
+        real = self.path
         fingerprint.forget(self.path)
         if keep_as and os.path.lexists(real):
             try:
@@ -454,7 +470,8 @@ class Store:
                 stack.enter_context(locked(self.path + ".write", timeout_s=timeout_s))
             except LockTimeoutError as error:
                 raise StoreBusyError(
-                    f"the database is being written by another process: {self.path}", "try again: agent-tracker flush"
+                    f"the database is being written or checked by another process: {self.path}",
+                    "try again: agent-tracker flush",
                 ) from error
             except OSError as error:
                 raise translated_error(self.path, error, "write") from error
@@ -469,7 +486,7 @@ class Store:
     def _create(self) -> None:
         with self._aside() as aside:
             self._make_empty(aside)
-            os.replace(aside, os.path.realpath(self.path))
+            os.replace(aside, self.path)
             self._remember_counted()
 
     def _make_empty(self, path: str) -> None:
@@ -480,6 +497,7 @@ class Store:
         ):
             writer = Writer(txn, {name: env.open_db(name.encode(), txn) for name in TABLES})
             writer.set_schema_version(SCHEMA_VERSION)
+            writer.set_lineage()
             writer.put_counts()
 
 
@@ -500,14 +518,16 @@ def _version_of(env: Any, path: str) -> str:
 
     Raises:
         SchemaError: This program does not know it.
+        ForeignFileError: There is none.
     """
     with begun(env, write=False) as txn:
         value = Table(txn, env.open_db(b"schema", txn, create=False), "schema").get(VERSION)
     version = (value or b"").decode("ascii", "replace")
     if version == SCHEMA_VERSION or version in migrations.STEPS:
         return version
-    found = f"version {version[:20]}" if version else "not agent-tracker's"
+    if not version:
+        raise ForeignFileError(f"not agent-tracker's database, left alone: {path}", OTHER_PATH)
     raise SchemaError(
-        f"the database {path} is {found}; this program knows version {SCHEMA_VERSION}",
+        f"the database {path} is version {version[:20]}; this program knows version {SCHEMA_VERSION}",
         "upgrade agent-tracker, or set another databasePath",
     )

@@ -20,6 +20,9 @@ __all__ = ["Table"]
 INDEXES = frozenset({"commits.project", "events.rewrite", "archived"})
 """Sub-databases of keys alone."""
 
+LONG_BYTES = 1000
+"""From here on a value may have pages of its own."""
+
 _crc32 = zlib.crc32
 _from_bytes = int.from_bytes
 _RESIDUE = zlib.crc32(zlib.crc32(b"").to_bytes(4, "little"))
@@ -80,8 +83,10 @@ class Table:
 
     def put(self, key: bytes, body: bytes) -> None:
         """Write one record, over what was there."""
-        sealed = self.sealed(key, body)
-        self.moved += self._weight(key, sealed) - self._weight(key, self._get(key, None, self._handle))
+        sealed, before = self.sealed(key, body), self._get(key, None, self._handle)
+        self.moved += self._weight(key, sealed) - self._weight(key, before)
+        if before is not None and len(before) >= LONG_BYTES:
+            self._txn.delete(key, db=self._handle)  # or LMDB keeps a run of pages that is longer than the value
         self._txn.put(key, sealed, db=self._handle)
 
     def mark(self, key: bytes) -> None:

@@ -8,7 +8,7 @@ Every value is the body as `packing` has it, then `crc32(table, key, body)` in f
 ======================  ==========================================  ==================================================
 sub-database            key                                         value
 ======================  ==========================================  ==================================================
-schema                  name                                        text; `counts`: count and sum for each of the others
+schema                  `version` · `lineage` · `counts`            text; the last has a line for each of the others
 commits                 sequence (4 bytes, big endian)              commit fact; the order is the order of arrival
 commits.oid             the oid's first 12 bytes; all, if taken       what is derived: sequence, status, credits
 commits.project         project (4) committed_at (5) sequence (4)   empty: a project's commits by time
@@ -29,6 +29,7 @@ to gain one.
 
 from __future__ import annotations
 
+import os
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -78,8 +79,9 @@ TABLES = (
     "health",
     "archived",
 )
-VERSION, COUNTS = b"version", b"counts"
-"""The keys in `schema`: of which version the layout is; how many records each other table has, and their sum."""
+VERSION, LINEAGE, COUNTS = b"version", b"lineage", b"counts"
+"""The keys in `schema`: of which version the layout is; as which database it was begun, which its copies share; how
+many records each other table has, and their sum."""
 
 MAX_KEY_BYTES = 400
 PREFIX_BYTES = 12
@@ -112,6 +114,7 @@ class Snapshot:
     """Typed reads inside one transaction; satisfies the `Facts` protocol of the views."""
 
     def __init__(self, txn: Any, handles: Handles) -> None:
+        self._txn = txn
         self._tables = {name: Table(txn, handle, name) for name, handle in handles.items()}
         self._commits = self._tables["commits"]
         self._states = self._tables["commits.oid"]
@@ -135,6 +138,14 @@ class Snapshot:
         """Return the version of the layout, empty where the store is new."""
         value = self._tables["schema"].get(VERSION)
         return value.decode() if value else ""
+
+    def transaction(self) -> int:
+        """Return the number of the transaction whose end this is a view of."""
+        return int(self._txn.id())
+
+    def lineage(self) -> str:
+        """Return as which database this one was begun: all its copies say the same; empty where none was noted."""
+        return (self._tables["schema"].get(LINEAGE) or b"").decode("ascii", "replace")
 
     def counts(self) -> dict[str, int]:
         """Return how many records each table had when the last transaction ended, empty where that is not known.
@@ -377,6 +388,11 @@ class Writer(Snapshot):
     def set_schema_version(self, version: str) -> None:
         """Record the version of the layout."""
         self._tables["schema"].put(VERSION, version.encode())
+
+    def set_lineage(self) -> None:
+        """Note that this is a database of its own, begun now, unless it says so."""
+        if not self.lineage():
+            self._tables["schema"].put(LINEAGE, os.urandom(6).hex().encode())
 
     def put_counts(self) -> dict[str, int]:
         """Record how many records each table has, and the sum of their checksums, at the end of a transaction.

@@ -12,7 +12,7 @@ import pytest
 
 from agent_tracker.durability import checking, fingerprint
 from agent_tracker.durability.checking import check_file
-from agent_tracker.errors import DamageError, UncheckedError
+from agent_tracker.errors import DamageError, StoreBusyError, UncheckedError
 from agent_tracker.locking import locked
 from agent_tracker.store import Store
 from facts import SIZE_BYTES, apply_all, commit_fact, oid, project_fact, reading, store_at
@@ -239,7 +239,70 @@ def test_the_counts_are_those_of_the_last_transaction(store: Store) -> None:
     """In the store, and in the fingerprint beside it."""
     apply_all(store, [commit_fact("two"), commit_fact("three")])
     assert reading(store, lambda snapshot: snapshot.counts())["commits"] == 3
-    assert fingerprint.counts(store.path) == reading(store, lambda snapshot: snapshot.counts())
+    kept = fingerprint.counts(store.path)
+    assert kept.pop(fingerprint.TRANSACTION) == reading(store, lambda snapshot: snapshot.transaction())
+    assert kept == reading(store, lambda snapshot: snapshot.counts())
+
+
+@pytest.mark.damages
+def test_a_transaction_that_was_rolled_back_is_damage(store: Store) -> None:
+    """One bit of the newest meta page is enough for LMDB to take the one before it: all in it is sound."""
+    apply_all(store, [commit_fact("two")])
+    content = bytearray(Path(store.path).read_bytes())
+    numbers = [int.from_bytes(content[page * PAGE + 144 : page * PAGE + 152], "little") for page in (0, 1)]
+    newest = numbers.index(max(numbers))
+    content[newest * PAGE + 144 : newest * PAGE + 152] = newest.to_bytes(8, "little")
+    Path(store.path).write_bytes(content)
+    assert check_file(store.path).problems == ("its last transactions are missing",)
+
+
+@pytest.mark.damages
+@pytest.mark.parametrize("name", [b"schema", b"agents", b"messages"])
+def test_a_table_s_name_that_is_damaged_is_damage(store: Store, name: bytes) -> None:
+    """It is not taken for another program's database, with its fingerprint or without."""
+    content = Path(store.path).read_bytes()
+    Path(store.path).write_bytes(content.replace(name, name[:-1] + b"~"))
+    assert check_file(store.path).problems
+    Path(fingerprint.stored_at(store.path)).unlink()
+    assert check_file(store.path).problems
+
+
+def test_by_a_link_or_not_it_is_the_same_store(store: Store, tmp_path: Path) -> None:
+    """One lock, one fingerprint: else two writers would not know of each other."""
+    (tmp_path / "link.lmdb").symlink_to(store.path)
+    linked = Store(str(tmp_path / "link.lmdb"), SIZE_BYTES)
+    assert linked.path == store.path
+    apply_all(linked, [commit_fact("two")])
+    assert not list(tmp_path.glob("link.lmdb.*"))
+    with locked(f"{store.path}.write", timeout_s=1), pytest.raises(StoreBusyError):
+        linked.write(lambda writer: writer.put_counts(), timeout_s=0)
+
+
+@pytest.mark.damages
+def test_a_replaced_database_stays_sound_while_it_is_read(store: Store, tmp_path: Path) -> None:
+    """Its lock file counts the old one's transactions on: a copy's pages are all of before those."""
+    for number in range(12):
+        apply_all(store, [commit_fact(f"c{number}")])
+    store.copy_to(str(tmp_path / "copy.lmdb"))
+    copy = Path(store.path).read_bytes()
+    small = store_at(tmp_path / "other")
+    apply_all(small, [project_fact()])
+    (tmp_path / "old").write_bytes(copy)
+    code = (
+        "import sys, time\nfrom agent_tracker.store import Store\n"
+        f"with Store({small.path!r}, {SIZE_BYTES}).snapshot():\n    print('open', flush=True)\n    sys.stdin.read()\n"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    argv = [sys.executable, "-c", code]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env) as reader:
+        assert reader.stdout is not None
+        reader.stdout.readline()
+        small.replace(str(tmp_path / "old"), keep_as=str(tmp_path / "kept"), timeout_s=1)
+        for number in range(3):
+            apply_all(small, [commit_fact(f"later{number}")])
+        reader.communicate(timeout=30)
+    touch(small.path)
+    assert check_file(small.path).problems == ()
 
 
 @pytest.mark.parametrize("text", ["", "\n", "x" * 100, "1 2 3 4\n", "1\ncommits x\n", "\0\xff\n"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import lmdb
@@ -82,7 +83,16 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"derivation"}),
     frozenset({"apply", "gather", "verify", "installation.install", "installation.template_hooks"}),
     frozenset({"observe", "abandon", "lapse", "moved", "projects", "context", "durability.inspecting"}),
-    frozenset({"durability.backups", "durability.capacity", "durability.spawning", "durability.salvage"}),
+    frozenset(
+        {
+            "durability.backups",
+            "durability.capacity",
+            "durability.reckoning",
+            "durability.salvage",
+            "durability.spawning",
+            "durability.unfinished",
+        }
+    ),
     frozenset({"flush"}),
     frozenset({"durability.copying", "durability.recovery"}),
     frozenset({"durability.maintenance"}),
@@ -238,6 +248,7 @@ UNUSED = frozenset({"pygit2"})
 """Libraries that nobody imports: what a command asks of one work tree, git itself answers twenty times sooner."""
 
 
+@cache
 def modules() -> dict[str, ast.Module]:
     """Return every module of the package, parsed, by its name below the package."""
     found = {}

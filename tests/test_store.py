@@ -280,7 +280,7 @@ def test_a_snapshot_stays_what_it_was(store: Store) -> None:
 
 def test_a_writer_gives_up_at_the_deadline(store: Store) -> None:
     """Another one writes, perhaps stopped for ever: an error, not a wait."""
-    refused = pytest.raises(StoreError, match="written by another process")
+    refused = pytest.raises(StoreError, match="written or checked by another process")
     with locked(store.path + ".write", timeout_s=1), refused, store.writer(timeout_s=0.1):
         pytest.fail("two writers")
     apply_all(store, [commit_fact("two")])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from typing import NamedTuple
 
+from agent_tracker.durability import fingerprint
 from agent_tracker.errors import UncheckedError
 
 __all__ = ["COMPLETE", "LEVELS", "CheckReport", "check_file"]
@@ -28,10 +29,14 @@ sys.exit(main(level, path))
 
 
 class CheckReport(NamedTuple):
-    """How many records each table has, and what is wrong with the file, a line each; nothing means that it is sound."""
+    """How many records each table has, and what is wrong with the file, a line each; nothing means that it is sound.
+
+    `transaction` is the number of the last one, 0 where it could not be read.
+    """
 
     counts: dict[str, int]
     problems: tuple[str, ...]
+    transaction: int = 0
 
     @property
     def records(self) -> int:
@@ -70,7 +75,11 @@ def check_file(path: str, *, level: str = "file", timeout_s: float = TIMEOUT_S) 
         last = (done.stderr.decode("utf-8", "replace").strip().splitlines() or ["nothing"])[-1]
         raise UncheckedError(f"the check of {path} could not be made: {last[:300]}", "agent-tracker doctor")
     rows = (line.removeprefix("= ").rpartition(" ") for line in lines if line.startswith("= "))
-    return CheckReport({name: int(count) for name, _, count in rows if count.isdigit()}, _problems(lines))
+    counts = {name: int(count) for name, _, count in rows if count.isdigit()}
+    transaction, problems = counts.pop(fingerprint.TRANSACTION, 0), _problems(lines)
+    if counts and not problems and fingerprint.is_rolled_back(path, transaction):
+        problems = ("its last transactions are missing",)
+    return CheckReport(counts, problems, transaction)
 
 
 def _faults() -> set[int]:

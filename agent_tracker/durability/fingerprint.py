@@ -19,12 +19,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["counts", "forget", "look", "matches", "remember", "stored_at", "was_here"]
+__all__ = ["TRANSACTION", "counts", "forget", "is_rolled_back", "look", "matches", "remember", "stored_at", "was_here"]
 
 VERSION = "1"
 SUFFIX = ".fingerprint"
 PAGE_SIZES = (4096, 8192, 16384, 32768, 65536)
 MOST_PAGES, FEW_PAGES = 4096, 3
+MOST_DIGITS = 16
+TRANSACTION = "@transaction"
+"""Stands among the counts for the number of the last transaction."""
+
 OPEN = "open"
 """Stands for the size and the times of a file that is being written."""
 
@@ -74,7 +78,20 @@ def _has_pages(path: str, page_bytes: int) -> bool:
 def counts(path: str) -> dict[str, int]:
     """Return how many records each table had when the database was last closed by us; empty where that is not known."""
     rows = (line.rpartition(" ") for line in read_text(stored_at(path)).split("\n")[1:])
-    return {name: int(count) for name, _, count in rows if name and count.isascii() and count.isdigit()}
+    return {
+        name: int(count)
+        for name, _, count in rows
+        if name and count.isascii() and count.isdigit() and len(count) < MOST_DIGITS
+    }
+
+
+def is_rolled_back(path: str, transaction: int) -> bool:
+    """Tell whether the file is the one we closed, and its last transaction one of before.
+
+    A bit in the number of the newest is enough: LMDB takes the one before it then.
+    """
+    then = read_text(stored_at(path)).partition("\n")[0].split(" ")
+    return look(path).split(" ")[:2] == then[:2] and transaction < counts(path).get(TRANSACTION, 0)
 
 
 def forget(path: str) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent_tracker.durability import fingerprint
 from agent_tracker.durability.checking import COMPLETE
-from agent_tracker.environment import structure_problems
+from agent_tracker.environment import structure_problems, table_names
 from agent_tracker.errors import DamageError, ForeignFileError, RecordError, SchemaError, StoreError
 from agent_tracker.store import Store
+from agent_tracker.tables import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,16 +31,29 @@ def main(level: str, path: str) -> int:
     _print(f"- {problem}" for problem in problems)
     if not problems:
         try:
-            with Store(path, 0).snapshot(is_fixed=True) as snapshot:
-                if snapshot is not None:
-                    _print(f"- {problem}" for problem in record_problems(snapshot))
-                    _print(f"= {name} {snapshot.table(name).count()}" for name in snapshot.names if name != "schema")
-        except (SchemaError, ForeignFileError):
-            pass  # of another version, or another program's: what is in it is not for us to judge
+            _read_all(path)
+        except SchemaError:
+            pass  # of a newer version: what is in it is not for us to judge
+        except ForeignFileError as error:
+            if _is_ours(path):
+                _print([f"- {error.message}"])
         except (StoreError, RecordError) as error:
             _print([f"- {error.message}"])
     _print([COMPLETE])
     return 0
+
+
+def _read_all(path: str) -> None:
+    with Store(path, 0).snapshot(is_fixed=True) as snapshot:
+        if snapshot is not None:
+            _print(f"- {problem}" for problem in record_problems(snapshot))
+            _print(f"= {name} {snapshot.table(name).count()}" for name in snapshot.names)
+            _print([f"= {fingerprint.TRANSACTION} {snapshot.transaction()}"])
+
+
+def _is_ours(path: str) -> bool:
+    """Tell whether a file that has not all of our tables has so many that no other program's can have."""
+    return fingerprint.was_here(path) or len(table_names(path).intersection(TABLES)) >= len(TABLES) // 2
 
 
 def _print(lines: Iterable[str]) -> None:

@@ -4,7 +4,8 @@ Owns that list, which only ever grows: a database of any version that was ever r
 steps run in one transaction; before it the store makes a copy of what was there.
 
 1: the first layout.
-2: `schema` says how many records each table has, so that a check can count them; `archived` is there.
+2: `schema` says how many records each table has and what their checksums add up to, so that a check can count them, and
+   as which database it was begun; `archived` is there.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ ADDED = {"2": ("archived",)}
 
 
 def _count_records(writer: Writer) -> None:
+    writer.set_lineage()
     writer.put_counts()
 
 
