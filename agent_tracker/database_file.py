@@ -9,10 +9,13 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from agent_tracker.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agent_tracker.errors import StoreError
+    from agent_tracker.paths import UserPaths
 
 __all__ = [
     "allocate_lock_file",
@@ -20,6 +23,7 @@ __all__ = [
     "free_path",
     "keep_to_owner",
     "new_file",
+    "refuse_ours",
     "sync_directory",
     "translated_error",
     "translated_os",
@@ -29,6 +33,9 @@ __all__ = [
 
 LOCK_FILE_BYTES = 8192
 CHUNK_BYTES = 1 << 20
+ARCHIVES = "archives"
+"""The one directory in the state directory that is for files which a person asked for."""
+
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
@@ -83,6 +90,48 @@ def keep_to_owner(path: str) -> None:
         mode = os.stat(path).st_mode
         if mode & 0o077:
             os.chmod(path, mode & 0o700)
+
+
+def refuse_ours(path: str, paths: UserPaths, database: str) -> None:
+    """Raise where a file that a person names would take the place of one of ours, whether or not that is there.
+
+    Args:
+        path: Where something is to be written, links and all.
+        paths: The user's.
+        database: Its path.
+
+    Raises:
+        UsageError: The database lies there or something that is kept beside it, a backup, the configuration, or
+            anything else of the state directory but an archive.
+    """
+    real = os.path.realpath(path)
+    directory, name = os.path.split(database)
+    for ours in {os.path.realpath(database), os.path.join(os.path.realpath(directory), name)}:
+        if real == ours or real.startswith((f"{ours}-", f"{ours}.")) or _is_same(real, ours):
+            raise UsageError(f"{path} is the database's own place", "name another file")
+    if real == os.path.realpath(paths.config_file) or _is_same(real, paths.config_file):
+        raise UsageError(f"{path} is the configuration file", "name another file")
+    if _is_in(real, os.path.join(paths.state_dir, ARCHIVES)):
+        return
+    if _is_in(real, paths.state_dir):
+        raise UsageError(f"{path} is in agent-tracker's own directory", "name another file")
+
+
+def _is_in(real: str, directory: str) -> bool:
+    """Tell whether a path is a directory or in it, also by another name: some systems tell no `A` from `a`."""
+    wanted, parent = os.path.realpath(directory), real
+    while parent != wanted and not _is_same(parent, wanted):
+        real, parent = parent, os.path.dirname(parent)
+        if parent == real:
+            return False
+    return True
+
+
+def _is_same(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
 
 
 def new_file(path: str) -> int:

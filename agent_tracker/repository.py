@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Repository", "find_repository", "head_oid", "known_repository", "ref_oid", "repository_at", "worktrees"]
+__all__ = ["Repository", "find_repository", "head_oid", "known_repository", "ref_oid", "repository_at", "working_directory", "worktrees"]
 
 
 class Repository:
@@ -37,6 +37,18 @@ class Repository:
         if name == ".git":
             return parent
         return self.work_tree if os.path.lexists(os.path.join(self.work_tree, ".git")) else self.common_dir
+
+
+def working_directory() -> str:
+    """Return where this process is.
+
+    Raises:
+        GitError: The directory was deleted, or may not be seen.
+    """
+    try:
+        return os.getcwd()
+    except OSError as error:
+        raise GitError("the working directory is gone", "cd to another one") from error
 
 
 def find_repository(start: str, env: Mapping[str, str]) -> Repository:

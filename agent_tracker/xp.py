@@ -9,6 +9,7 @@ return, a change of the rules. So the sums between those moments are kept (`Ledg
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from math import isqrt
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -81,11 +82,11 @@ def standing(career: Career, ledger: Ledger, total_commits: int, timeline: Timel
     """
     at_ns = career.created_ns
     skill_points, experience = timeline.at(at_ns)["newSp"], 0
-    bugs, resumes = sorted(career.bugs), frozenset(career.resumes)
+    bugs, resumes = Counter(career.bugs), frozenset(career.resumes)
     for moment, earned in zip((0, *ledger.boundaries), ledger.sums, strict=True):
         if moment:
             rules = timeline.at(moment)
-            skill_points = max(0, skill_points - rules["bugSp"] * bugs.count(moment))
+            skill_points = max(0, skill_points - rules["bugSp"] * bugs[moment])
             if moment in resumes and not skill_points:
                 skill_points = 1
         if earned:
@@ -95,7 +96,7 @@ def standing(career: Career, ledger: Ledger, total_commits: int, timeline: Timel
             experience -= step * (levels * skill_points + levels * (levels - 1) // 2)
             skill_points += levels
     score = _score(career, timeline)
-    return Standing(skill_points, experience, score, total_commits, len(bugs), sum(ledger.sums))
+    return Standing(skill_points, experience, score, total_commits, len(career.bugs), sum(ledger.sums))
 
 
 def _levels(skill_points: int, steps: int) -> int:

@@ -41,8 +41,10 @@ from facts import (
 )
 
 if TYPE_CHECKING:
+    from agent_tracker.journal import JournalFact
     from agent_tracker.records import Fact, Standing
     from agent_tracker.store import Store
+    from agent_tracker.tables import Writer
     from gitrepo import GitRepo
 
 DAY_S = 86_400
@@ -273,6 +275,34 @@ def test_a_text_forgotten_while_the_file_was_written_stays_out(store: Store, tmp
     assert (left.id, left.task) == (fact_id("v3"), "")
 
 
+@pytest.mark.parametrize("where", ["database", "backups/x/old.jsonl", "old.jsonl", "config"])
+def test_an_archive_never_takes_the_place_of_a_file_of_ours(store: Store, where: str, home: Path) -> None:
+    """Neither beside the database, nor in the state directory but where archives go, nor as the configuration."""
+    paths = here().paths
+    places = {"database": f"{store.path}.before-restore-x", "config": paths.config_file}
+    place = places.get(where) or str(Path(paths.state_dir) / where)
+    with pytest.raises(UsageError, match=r"own|configuration"):
+        archive(None, here(), NOW + 100 * DAY_S, place)
+    assert journals_in(store) == set(journals(10))
+    (home / "link").symlink_to(paths.state_dir)
+    with pytest.raises(UsageError, match="own directory"):
+        archive(None, here(), NOW + 100 * DAY_S, str(home / "link" / "old.jsonl"))
+    assert archive(None, here(), NOW + 100 * DAY_S, str(home / "link" / "archives" / "mine.jsonl")).counts
+
+
+def test_a_large_archive_leaves_no_byte_in_the_database_and_a_small_one_says_so(store: Store, tmp_path: Path) -> None:
+    """The file is written anew where much went out of it; otherwise the free pages have it, which the JSON tells."""
+    small = archive(None, here(), NOW + 2 * DAY_S, str(tmp_path / "small.jsonl"))
+    assert not small.is_compacted
+    texts = [activity(n, at=NOW + 20 * DAY_S + n, task=f"a secret of {n} " * 40) for n in range(600)]
+    apply_all(store, texts)
+    large = archive(None, here(), NOW + 100 * DAY_S, str(tmp_path / "large.jsonl"))
+    assert large.is_compacted
+    assert b"a secret of" not in Path(store.path).read_bytes()
+    assert b"a secret of" in (tmp_path / "large.jsonl").read_bytes()
+    assert problems(store) == ()
+
+
 # -- a full store, and kills
 
 
@@ -289,10 +319,36 @@ def test_a_store_that_is_full_can_be_archived(monkeypatch: pytest.MonkeyPatch, t
             number += 10
     done = archive(None, here(), NOW + 100 * DAY_S, str(tmp_path / "old.jsonl"))
     assert done.counts == {"activity": number}
-    assert done.is_worth_compacting
+    assert done.is_compacted
+    assert Path(small.path).stat().st_size < 1_000_000 // 4
     assert len(journals_of(tmp_path / "old.jsonl")) == number
     assert journals_in(small) == set()
     assert apply_all(small, [commit_fact("fits")]).commits == 1
+
+
+def test_the_file_stays_once_anything_was_taken_out(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it cannot go on after the first portion, all is still in the file or in the store."""
+    from agent_tracker.verbs import archive as verb  # noqa: PLC0415 -- its parts
+
+    monkeypatch.setattr(verb, "PORTION", 6)
+    path, moved = str(tmp_path / "old.jsonl"), verb._move
+    taken: list[JournalFact] = []
+
+    def one_portion(writer: Writer, facts: list[JournalFact]) -> int:
+        if taken:
+            raise StoreBusyError("somebody else came first", "")
+        taken.extend(facts)
+        return moved(writer, facts)
+
+    monkeypatch.setattr(verb, "_move", one_portion)
+    with pytest.raises(StoreBusyError, match="somebody") as caught:
+        archive(None, here(), NOW + 100 * DAY_S, path)
+    assert f"the journals are in {path}" in caught.value.message
+    assert journals_of(path) == set(journals(10))
+    assert journals_in(store) == set(journals(10)) - set(taken)
+    assert len(taken) == 6
 
 
 _ARCHIVE = """
@@ -353,13 +409,17 @@ def noted(repo: GitRepo) -> GitRepo:
 def test_the_command_line_moves_and_brings_back(noted: GitRepo, tmp_path: Path) -> None:
     """In words and as JSON; what was moved is not listed, and a spool that is read again changes nothing."""
     path = tmp_path / "old.jsonl"
+    shown_ids = {
+        kind: noted.json(group, "list")[kind][0]["id"]
+        for group, kind in (("retro", "retrospectives"), ("activity", "activities"))
+    }
     assert "Would move 1 retrospective and 1 activity" in noted.ok("archive", "--before", "0d", "-n", path)
     shown = json.loads(noted.ok("archive", "--before", "0d", path, "--json"))["archived"]
     assert shown["counts"] == {"retrospectives": 1, "activities": 1}
     assert noted.json("retro", "list")["retrospectives"] == []
     assert noted.json("activity", "list")["activities"] == []
-    assert noted.ok("retro", "list") == "1 older retrospectives were archived\n"
-    assert noted.ok("activity", "list") == "1 older activities were archived\n"
+    assert noted.ok("retro", "list") == "1 older retrospective was archived\n"
+    assert noted.ok("activity", "list") == "1 older activity was archived\n"
     (segment,) = [
         each for each in (noted.path / ".git" / "agent-tracker").glob("seg-*") if "did it" in each.read_text()
     ]
@@ -368,6 +428,9 @@ def test_the_command_line_moves_and_brings_back(noted: GitRepo, tmp_path: Path) 
     assert noted.json("activity", "list")["activities"] == []
     assert "Clean" in noted.ok("verify")
     assert "Nothing to archive" in noted.ok("archive", "--before", "0d")
+    for group, kind in (("retro", "retrospectives"), ("activity", "activities")):
+        done = noted.tracker(group, "show", shown_ids[kind])
+        assert (done.code, f"{shown_ids[kind]} was archived" in done.err) == (2, True), done
     noted.ok("import", path)
     assert [each["task_description"] for each in noted.json("activity", "list")["activities"]] == ["did it"]
 

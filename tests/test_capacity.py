@@ -461,7 +461,23 @@ def test_the_command_line_says_before_and_after(store: Store, home: Path) -> Non
     assert " MB before, " in done.out
     found = json.loads(run(sys.executable, "-m", "agent_tracker", "compact", "--json", cwd=home).out)["compacted"]
     assert found["before_bytes"] == found["after_bytes"] == size_of(store.path)
-    assert "Nothing to gain" in run(sys.executable, "-m", "agent_tracker", "compact", cwd=home).out
+    assert "less than 131.1 kB to gain" in run(sys.executable, "-m", "agent_tracker", "compact", cwd=home).out
+
+
+def test_from_four_fifths_on_the_report_shows_the_ways_out(
+    store: Store, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each in a line of its own; a store with room says none."""
+    shown = run(sys.executable, "-m", "agent_tracker", "store", cwd=home).out
+    assert "to make room" not in shown
+    figures = store.figures()
+    assert figures
+    monkeypatch.setenv("AGENT_TRACKER_MAX_DATABASE_SIZE", str(max(MIN_SIZE_BYTES, figures.used_bytes)))
+    filled(store, [activity(n) for n in range(max(0, MIN_SIZE_BYTES - figures.used_bytes) // 1300)])
+    lines = run(sys.executable, "-m", "agent_tracker", "store", cwd=home).out.splitlines()
+    ways = [line[14:] for line in lines if line[:12].strip() in {"to make room", "or"}]
+    assert "agent-tracker archive --before 365d" in ways
+    assert any(way.startswith("agent-tracker config set maxDatabaseSize") for way in ways)
 
 
 def test_a_store_at_its_limit_and_one_beyond_it_can_be_compacted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from agent_tracker.config import SETTINGS, Value, find_setting, read_settings, unset_value, write_value
 from agent_tracker.errors import ConfigError
 from agent_tracker.paths import UserPaths, user_paths
+
+if TYPE_CHECKING:
+    from gitrepo import GitRepo
 
 MEBIBYTE = 1024 * 1024
 
@@ -271,3 +276,18 @@ def test_no_home_is_an_error(home: str) -> None:
     """A home that is not absolute would put files anywhere."""
     with pytest.raises(ConfigError, match="no home directory"):
         user_paths({"HOME": home})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("databasePath", "/nowhere/x.lmdb"), ("maxDatabaseSize", "1000000"), ("backupInterval", "0"), ("MAXBACKUPS", "2")],
+)
+def test_what_keeps_the_database_safe_is_a_person_s_to_set(repo: GitRepo, name: str, value: str) -> None:
+    """An agent could have its own past forgotten by it; whatever else it sets, it may."""
+    agent = {"AGENT_TRACKER_AGENT": "bob"}
+    file = Path(user_paths(os.environ).config_file)
+    for argv in (("set", name, value), ("unset", name)):
+        done = repo.tracker("config", *argv, env=agent)
+        assert (done.code, "AGENT_TRACKER_AGENT=human" in done.err, file.exists()) == (1, True, False), done
+    repo.ok("config", "set", "policy", "warn", env=agent)
+    repo.ok("config", "set", name, value)

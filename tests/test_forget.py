@@ -28,9 +28,11 @@ from agent_tracker.records import COUNTED, CreditFact, Fact
 from agent_tracker.redact import redact_spool
 from agent_tracker.repository import find_repository
 from agent_tracker.spool import append
+from agent_tracker.store import Store
 from agent_tracker.verbs.noting import new_id, note
 from facts import (
     NOW,
+    SIZE_BYTES,
     UNHURRIED,
     agent_fact,
     apply_all,
@@ -427,12 +429,14 @@ def test_a_database_behind_a_link_stays_behind_it(tmp_path: Path) -> None:
     store = store_at(tmp_path)
     apply_all(store, [project_fact(), agent_fact("coder")])
     real = tmp_path / "elsewhere" / "real.lmdb"
-    Path(store.path).rename(real)
-    Path(store.path).symlink_to(real)
+    link = Path(store.path)
+    link.rename(real)
+    link.symlink_to(real)
+    store = Store(str(link), SIZE_BYTES)
     store.compact(timeout_s=5)
-    assert Path(store.path).is_symlink()
+    assert link.is_symlink()
+    assert not real.is_symlink()
     assert problems(store) == ()
-    assert [path.name for path in real.parent.iterdir()] == ["real.lmdb"]
 
 
 def test_scrubbing_waits_for_a_writer_and_gives_up(tmp_path: Path) -> None:
@@ -490,6 +494,25 @@ def test_what_was_set_aside_is_named(repo: GitRepo, home: Path) -> None:
         assert f"the text may still be in {path}" in done.err
         path.unlink()
     assert repo.tracker("forget", repo.head(), "--yes").code == 0
+
+
+def test_what_was_archived_is_forgotten_too(repo: GitRepo, home: Path, coder: str) -> None:
+    """By its id, which stays known: no byte is left but in the archive, which is named until a person deletes it."""
+    repo.ok("forget", repo.head(), "--yes")
+    fact = facts_with(SECRET, bytes.fromhex(repo.head()), coder)["activity"]
+    write_down(repo, fact)
+    repo.ok("backup")
+    ours = json.loads(repo.ok("archive", "--before", "0d", "--json"))["archived"]["path"]
+    assert len(holders(home, repo)) > 2
+    done = repo.tracker("forget", str(fact[0])[:8], "--yes")
+    assert (done.code, f"the text may still be in {ours}: delete it" in done.err) == (1, True), done
+    assert holders(home, repo) == [ours]
+    kept = repo.path.parent / "kept.jsonl"
+    Path(ours).rename(kept)
+    assert repo.tracker("forget", str(fact[0]), "--yes").code == 0
+    repo.ok("import", kept)
+    assert holders(home, repo) == []
+    assert repo.json("activity", "list")["activities"][0]["forgotten"]
 
 
 FACTS = st.sampled_from(

@@ -181,6 +181,7 @@ SIBLINGS = {
     ("database_kinds", "obstacles"),
     ("settled", "paths"),
     ("settled", "durability.fingerprint"),
+    ("durability.checking", "durability.fingerprint"),
     ("settled", "repository"),
     ("config", "paths"),
     ("views.log", "views.base"),

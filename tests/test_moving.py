@@ -513,6 +513,37 @@ def test_a_file_that_is_there_stays(repo: GitRepo, tmp_path: Path) -> None:
     assert listed(place) == ["facts", "link"]
 
 
+def test_an_export_never_takes_the_place_of_a_file_of_ours(repo: GitRepo, tmp_path: Path) -> None:
+    """Forced or not, there already or not, by whatever link: database, backups, state and configuration stay."""
+    repo.ok("install-hooks")
+    repo.commit("one", env={"AGENT_TRACKER_AGENT": repo.register("bob")})
+    repo.ok("flush")
+    repo.ok("backup")
+    repo.ok("config", "set", "maxBackups", "5")
+    paths = user_paths(os.environ)
+    database = Path(paths.default_database)
+    (backup,) = Path(paths.backups_of(str(database))).glob("*.lmdb")
+    (tmp_path / "by-link").symlink_to(database.parent)
+    (tmp_path / "state").symlink_to(paths.state_dir)
+    ours = [
+        database,
+        *(database.with_name(database.name + suffix) for suffix in ("-lock", ".write", ".fingerprint", ".damaged-x")),
+        tmp_path / "by-link" / database.name,
+        backup,
+        backup.with_name("new"),
+        tmp_path / "state" / "error.log",
+        Path(paths.state_dir) / "registry" / "agents",
+        Path(paths.config_file),
+    ]
+    before = {path: path.read_bytes() for path in ours if path.exists()}
+    for path in ours:
+        for force in ((), ("--force",)):
+            done = repo.tracker("export", "--jsonl", path, *force)
+            assert (done.code, done.err.count("\n")) == (2, 2), (path, done)
+    assert {path: path.read_bytes() for path in ours if path.exists()} == before
+    repo.ok("export", "--jsonl", database.with_name("mine.jsonl"))
+
+
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
@@ -576,3 +607,28 @@ def test_rules_that_no_program_could_read_never_get_in(tmp_path: Path) -> None:
     lines = written([BOB]).splitlines(keepends=True)
     with pytest.raises(RecordError, match="2: malformed rules"):
         imported(at_home("home", tmp_path), lines[0] + format_object(value) + lines[2])
+
+
+def test_what_the_commands_say_as_json_is_written_down(repo: GitRepo, tmp_path: Path) -> None:
+    """Each command's word has a section, and each name in its value is in that."""
+    repo.ok("install-hooks")
+    repo.commit("one", env={"AGENT_TRACKER_AGENT": repo.register("bob")})
+    text = (Path(__file__).parent.parent / "docs" / "json.md").read_text("utf-8")
+    sections = {section.partition("\n")[0].split("`")[-2]: section for section in text.split("\n## ")[1:]}
+    for argv in (
+        ("export", "--jsonl", tmp_path / "all"),
+        ("import", tmp_path / "all"),
+        ("archive", "--before", "0d"),
+        ("store",),
+        ("compact",),
+        ("backup",),
+        ("backups",),
+        ("restore", "--dry-run"),
+        ("recover",),
+        ("recover", "--dry-run"),
+        ("verify",),
+    ):
+        said = json.loads(repo.ok(*argv, "--json"))
+        assert said.pop("version") == 1
+        ((word, value),) = said.items()
+        assert [name for name in value if f"`{name}`" not in sections[word]] == []

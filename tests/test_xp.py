@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agent_tracker.records import MICRO
 from agent_tracker.rules import Timeline, trust_tier
-from agent_tracker.xp import NEW_STANDING
+from agent_tracker.xp import NEW_STANDING, Career, boundaries, ledger_of, standing
 from facts import UNHURRIED, earned_standing
 
 
@@ -54,6 +54,28 @@ def test_nothing_earned_is_lost(earned: int) -> None:
     spent = sum(100 * MICRO * level for level in range(1, found.skill_points))
     assert spent + found.experience_micro == earned == found.earned_micro
     assert found.experience_micro < 100 * MICRO * found.skill_points
+
+
+def test_many_bugs_are_gone_through_once() -> None:
+    """None is looked for among the others, of which there may be tens of thousands."""
+    looks = 0
+
+    class Moment(int):
+        __slots__ = ()
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal looks
+            looks += 1
+            return int(self) == other
+
+        __hash__ = int.__hash__
+
+    bugs = [Moment(n // 2) for n in range(2, 2002)]
+    career = Career(0, bugs=bugs)
+    moments = boundaries(career, Timeline())
+    found = standing(career, ledger_of(moments, [(0, 10**6 * MICRO)]), 0, Timeline())
+    assert (found.total_bugs, found.skill_points) == (2000, 0)
+    assert looks < 20 * len(bugs)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ __all__ = ["backup", "backups", "restore"]
 
 
 def backup(
-    file: Annotated[str, typer.Argument(metavar="[FILE]", help="A copy to there, instead of a backup.")] = "",
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A copy to there, instead of a backup.")] = "",
     *,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
     as_json: Json = False,
@@ -60,7 +60,7 @@ def backups(
 
 def restore(
     which: Annotated[
-        str, typer.Argument(metavar="[BACKUP|FILE]", help="A time as the list shows it, its beginning, or a file.")
+        str, typer.Argument(metavar="BACKUP|FILE", help="A time as the list shows it, its beginning, or a file.")
     ] = "",
     *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
@@ -69,11 +69,15 @@ def restore(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Put a backup in the database's place, the newest if none is named; the present file is kept."""
+    """Put a backup in the database's place, the newest if none is named; the present one is kept. For people."""
     from agent_tracker.rendering import backups as render_backups  # noqa: PLC0415
     from agent_tracker.rendering import text as render  # noqa: PLC0415
     from agent_tracker.verbs import backups as verb  # noqa: PLC0415
 
+    if as_json and not (yes or dry_run):
+        raise UsageError(
+            "nobody is asked with --json: say so", "agent-tracker restore --yes --json, or -n to look first"
+        )
     context = context_here()
     change = verb.plan(context, which)
     if dry_run and as_json:

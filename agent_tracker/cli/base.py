@@ -17,7 +17,7 @@ from agent_tracker.errors import GitError, UsageError
 from agent_tracker.escaping import escape
 from agent_tracker.flush_command import warn
 from agent_tracker.paths import user_paths
-from agent_tracker.repository import Repository, find_repository
+from agent_tracker.repository import Repository, find_repository, working_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +71,7 @@ def repository_here(path: Path | None = None) -> Repository:
         GitError: There is none, or it is bare.
     """
     if path is None:
-        return find_repository(os.getcwd(), os.environ)
+        return find_repository(working_directory(), os.environ)
     return find_repository(str(path), {})
 
 

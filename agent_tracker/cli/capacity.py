@@ -43,7 +43,7 @@ def compact(*, as_json: Json = False) -> None:
 
 
 def archive(
-    file: Annotated[str, typer.Argument(metavar="[FILE]", help="Where to; default: one in the state directory.")] = "",
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to; default: one in the state directory.")] = "",
     *,
     before: Annotated[str, typer.Option(metavar="DATE", help="A date (UTC), or an age: 90d, 8w, 2y.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Change nothing, and say how much it is.")] = False,

@@ -5,7 +5,6 @@ Owns those commands' options. Never holds logic of its own.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path  # noqa: TC003 -- Typer reads the annotations
 from typing import Annotated
 
@@ -14,6 +13,7 @@ import typer
 from agent_tracker.cli.base import Json, context_here, repository_here
 from agent_tracker.errors import UsageError
 from agent_tracker.flush_command import run_all, run_here
+from agent_tracker.repository import working_directory
 
 __all__ = ["doctor", "flush", "install_hooks", "uninstall_hooks"]
 
@@ -104,7 +104,7 @@ def doctor(
     context = context_here()
     if path is not None:
         context = context._replace(env={name: v for name, v in context.env.items() if not name.startswith("GIT_")})
-    found = verb.doctor(str(path or os.getcwd()), context, is_all=everywhere, is_fix=fix)
+    found = verb.doctor(str(path or working_directory()), context, is_all=everywhere, is_fix=fix)
     if as_json:
         render.show_diagnosis_json(render_doctor.doctor_json(found))
     else:

@@ -251,7 +251,7 @@ def activity_command(ctx: typer.Context, *, as_json: Json = False, no_flush: NoF
 
 @activity_app.command("add")
 def activity_add(  # noqa: PLR0913 -- one argument an option
-    dash: Annotated[str, typer.Argument(metavar="[-]", help="- reads a JSON object from standard input.")] = "",
+    dash: Annotated[str, typer.Argument(metavar="-", help="- reads a JSON object from standard input.")] = "",
     *,
     task: Annotated[str | None, typer.Option(help="What was to be done.")] = None,
     actions: Annotated[str | None, typer.Option(help="What was done.")] = None,

@@ -43,7 +43,7 @@ class _Progress:
 
 
 def export(
-    file: Annotated[str, typer.Argument(metavar="[FILE]", help="Where to; - or nothing for standard output.")] = "-",
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to; - or nothing for standard output.")] = "-",
     *,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="Every fact, one a line, as JSON.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
@@ -75,14 +75,14 @@ def export(
 
 
 def import_(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="What export wrote; - for standard input.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="What export wrote; - for standard input.")],
     *,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Change nothing, and show what would be new.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Add the facts of files, those that are not known yet; a file that is not whole changes nothing."""
+    """Add the facts of files, those that are not known yet; one that is not whole changes nothing. For people."""
     from agent_tracker.rendering import moving as render_moving  # noqa: PLC0415
     from agent_tracker.rendering import text as render  # noqa: PLC0415
     from agent_tracker.verbs import moving as verb  # noqa: PLC0415

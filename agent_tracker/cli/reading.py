@@ -36,6 +36,7 @@ LARGE_BYTES = 8 << 20
 
 def status(*, as_json: Json = False, plain: Plain = False, no_flush: NoFlush = False) -> None:
     """Show this repository: hooks, spool, who commits, and that agent's standing."""
+    from agent_tracker.obstacles import cause_of  # noqa: PLC0415 -- for what is wrong alone
     from agent_tracker.rendering import agents as render  # noqa: PLC0415 -- its imports are for what is shown alone
     from agent_tracker.rendering.text import show, show_json  # noqa: PLC0415 -- as above
     from agent_tracker.verbs import status as verb  # noqa: PLC0415 -- its imports are this command's alone
@@ -46,7 +47,9 @@ def status(*, as_json: Json = False, plain: Plain = False, no_flush: NoFlush = F
         return verb.status(repository, context, snapshot)
 
     reading = read(context, repository, collected, is_fresh=not no_flush)
-    found = told(reading)._replace(trouble=reading.error.message if reading.error else "")
+    found = told(reading)
+    if reading.error:
+        found = found._replace(trouble=reading.error.message, cause=cause_of(reading.error))
     if as_json:
         show_json("status", render.status_json(found))
     else:

@@ -70,7 +70,7 @@ def back_up(context: Context, file: str = "", *, is_forced: bool = False) -> Mad
         last = (done.stderr.decode("utf-8", "replace").strip().splitlines() or ["nothing"])[-1]
         raise StoreError(f"the copy of {store.path} could not be made: {last[:300]}", "agent-tracker doctor") from error
     if "error" in said:
-        raise getattr(errors, said["error"])(said["message"], said["hint"])
+        raise vars(errors)[said["error"]](said["message"], said["hint"])
     return Made(Manifest(**said["backup"]), tuple(said["removed"]))
 
 
@@ -103,6 +103,12 @@ def main(now_ns: int, timeout_s: float, file: str, *, is_forced: bool) -> int:
             made = make_backup(store, now=context.now, limit=limit, timeout_s=timeout_s)
         said: dict[str, object] = {"backup": made.backup._asdict(), "removed": made.removed}
     except AgentTrackerError as error:
-        said = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
+        said = {"error": _told_as(error), "message": error.message, "hint": error.hint}
     sys.stdout.write(json.dumps(said))
     return 0
+
+
+def _told_as(error: AgentTrackerError) -> str:
+    """Return the name of the class nearest to an error's own that is made of a message and a hint alone."""
+    known = [each for each in type(error).__mro__ if vars(errors).get(each.__name__) is each]
+    return next(str(each.__name__) for each in known if each.__init__ is AgentTrackerError.__init__)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent_tracker.durability.remedies import NEARLY_FULL, WORTH_BYTES, ways_out
 from agent_tracker.mounts import readable_size
 from agent_tracker.rendering.text import counted, iso, local, padded, place, safe
 
@@ -53,6 +54,9 @@ NOUNS = {
 }
 """What the records of a kind are called."""
 
+_ONE = {"activities": "activity"}
+"""What one of several is called where that is not they without their s."""
+
 REGISTRATIONS = "registrations"
 """What the events of the kind `agent` are called, beside the agents' own records."""
 
@@ -72,6 +76,9 @@ def store_lines(report: StoreReport) -> list[str]:
     if report.version:
         lines.append(_row("schema", f"version {safe(report.version)}"))
         lines += [_row("room for", _commits(report)), _row("at this rate", _reach(report.days_left))]
+    if report.share is not None and report.share >= NEARLY_FULL:
+        ways = ways_out(report.limit_bytes, report.file_bytes, report.free_bytes or 0)
+        lines += [_row("to make room" if not number else "or", way) for number, way in enumerate(ways)]
     lines += _backup_lines(report)
     return [*lines, *_kind_lines(report.kinds)]
 
@@ -173,7 +180,7 @@ def compacted_line(done: Compacted | None) -> str:
         return "There is no database yet."
     before, after = readable_size(done.before_bytes), readable_size(done.after_bytes)
     if done.before_bytes == done.after_bytes:
-        return f"Nothing to gain: {before}, and next to nothing of it is free."
+        return f"Compacting is not worth it: {before}, and less than {readable_size(WORTH_BYTES)} to gain."
     gained = readable_size(done.before_bytes - done.after_bytes)
     return f"Compacted {place(done.path)}: {before} before, {after} now, {gained} less."
 
@@ -196,18 +203,20 @@ def archived_lines(done: Archived, *, is_dry_run: bool) -> list[str]:
     what = " and ".join(f"{count:,} {_noun(word, count)}" for word, count in done.counts.items())
     if is_dry_run:
         return [f"Would move {what} from before {day} to a file of {done.size:,} bytes."]
-    lines = [f"Moved {what} from before {day} to {safe(done.path)} ({done.size:,} bytes)."]
+    lines = [f"Moved {what} from before {day} to {place(done.path)} ({done.size:,} bytes)."]
     if done.left:
         lines.append(f"{counted(done.left, 'of them')[:-1]} changed meanwhile and stayed in the database too.")
     lines.append("Keep that file; this brings them back: agent-tracker import FILE")
-    if done.is_worth_compacting:
-        lines.append("The database's file can be smaller now: agent-tracker compact")
+    if done.is_compacted:
+        lines.append("The database's file was compacted: it has nothing of them any more.")
+    else:
+        lines.append("Their bytes are in the free pages of the database's file until those are used again.")
     return lines
 
 
 def _noun(word: str, count: int) -> str:
     several = NOUNS[word]
-    return several if count != 1 else {"activities": "activity"}.get(several, several.removesuffix("s"))
+    return several if count != 1 else _ONE.get(several, several.removesuffix("s"))
 
 
 def archived_json(done: Archived, *, is_dry_run: bool) -> dict[str, object]:
@@ -218,6 +227,7 @@ def archived_json(done: Archived, *, is_dry_run: bool) -> dict[str, object]:
         "counts": {NOUNS[word]: count for word, count in done.counts.items()},
         "bytes": done.size,
         "left": done.left,
+        "compacted": done.is_compacted,
         "dry_run": is_dry_run,
         "trouble": safe(done.trouble) or None,
     }
@@ -226,4 +236,6 @@ def archived_json(done: Archived, *, is_dry_run: bool) -> dict[str, object]:
 def gone_line(gone: Gone, noun: str) -> str:
     """Return what is missing from a list of journals, by their noun in the plural."""
     oldest = f"; the oldest kept is of {local(gone.oldest_at)[:DATE]}" if gone.oldest_at else ""
+    if gone.number == 1:
+        return f"1 older {_ONE.get(noun, noun.removesuffix('s'))} was archived{oldest}"
     return f"{gone.number:,} older {noun} were archived{oldest}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agent_tracker.rendering.text import counted, safe
+from agent_tracker.rendering.text import counted, place, safe
 
 if TYPE_CHECKING:
     from agent_tracker.verbs.moving import Exported, Imported
@@ -37,12 +37,12 @@ ONE = {
 
 def exported_line(done: Exported) -> str:
     """Return what was exported as a line."""
-    return f"Wrote {counted(done.facts, 'fact')} to {safe(done.path)} ({done.size:,} bytes)."
+    return f"Wrote {counted(done.facts, 'fact')} to {place(done.path)} ({done.size:,} bytes)."
 
 
 def exported_json(done: Exported) -> dict[str, object]:
     """Return what was exported as JSON."""
-    return {"path": safe(done.path), "facts": done.facts, "bytes": done.size, "trouble": safe(done.trouble)}
+    return {"path": safe(done.path), "facts": done.facts, "bytes": done.size, "trouble": safe(done.trouble) or None}
 
 
 def imported_lines(done: Imported, *, is_dry_run: bool) -> list[str]:
@@ -67,5 +67,5 @@ def imported_json(done: Imported, *, is_dry_run: bool) -> dict[str, object]:
         "facts": done.facts,
         "new": done.new,
         "dry_run": is_dry_run,
-        "trouble": safe(done.trouble),
+        "trouble": safe(done.trouble) or None,
     }

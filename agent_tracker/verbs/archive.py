@@ -12,18 +12,20 @@ import os
 import time
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from agent_tracker import journal_codec
 from agent_tracker.context import Context, open_store
-from agent_tracker.database_file import sync_directory
+from agent_tracker.database_file import ARCHIVES, refuse_ours, sync_directory
 from agent_tracker.durability.backups import stamp
 from agent_tracker.durability.remedies import is_worth_compacting
 from agent_tracker.errors import AgentTrackerError, StoreBusyError, StoreError, StoreFullError, UsageError
 from agent_tracker.fact_files import ARCHIVE, FactReader, write_facts
 from agent_tracker.fact_json import word_of
 from agent_tracker.flush import flush
-from agent_tracker.journal_codec import KINDS
+from agent_tracker.journal import ActivityFact, RetroFact
+from agent_tracker.journal_codec import KINDS, kind_of
 from agent_tracker.store import Store
 from agent_tracker.verbs.grading import check_person
 
@@ -40,18 +42,24 @@ __all__ = ["Archived", "Gone", "archive", "gone", "parse_before"]
 JOURNALS = tuple(kind for kind in KINDS if kind.table != "events")
 """What is kept by time, in tables of its own, and moves no standing."""
 
-DIRECTORY = "archives"
+_FACTS = (ActivityFact, RetroFact)
 NS = 10**9
 _UNITS = {"d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _MAX_DIGITS = 6
+SPARE_BYTES = 1 << 20
+"""How much larger than its limit the database may get to write down what goes: one that is full has no page left."""
+
+PORTION, MIN_PORTION = 4096, 16
+"""How many journals go in one transaction, at first and where there is no room for more."""
 
 
 class Archived(NamedTuple):
     """What was moved, or would be: to where, of before when (Unix seconds), how many of each kind, the file's size.
 
     `left` of those stayed, for they were changed meanwhile. `trouble` says why what waits in the spools is not among
-    them, if it is not. `is_worth_compacting`: the database's file could be smaller now.
+    them, if it is not. `is_compacted`: the database's file is smaller now, and none of their bytes is left in it;
+    otherwise they are in its free pages, until something else is written there.
     """
 
     path: str
@@ -60,7 +68,7 @@ class Archived(NamedTuple):
     size: int
     left: int
     trouble: str
-    is_worth_compacting: bool
+    is_compacted: bool = False
 
 
 class Gone(NamedTuple):
@@ -109,13 +117,15 @@ def archive(
 
     Raises:
         RegistrationError: An agent asks for it.
-        UsageError: There is a file already.
+        UsageError: There is a file already, or the place is one of ours.
         AgentTrackerError: It cannot be written, or does not read back; all stays as it is.
         StoreError: The store cannot be used; what it holds is there still.
     """
     if not dry_run:
         check_person(context.env, "moving journals out of the database", "archive ...")
-    path = path or os.path.join(context.paths.state_dir, DIRECTORY, f"{stamp(context.now)}.jsonl")
+    path = path or os.path.join(context.paths.state_dir, ARCHIVES, f"{stamp(context.now)}.jsonl")
+    store, _ = open_store(context)
+    refuse_ours(path, context.paths, store.path)
     if os.path.lexists(path):
         raise _is_there(path)
     trouble = ""
@@ -123,19 +133,17 @@ def archive(
         flush(repository, context)
     except AgentTrackerError as error:
         trouble = error.message
-    store, _ = open_store(context)
     with store.snapshot() as snapshot:
         counts = _counted(snapshot, before) if snapshot else {}
         if snapshot is None or not counts:
-            return Archived("", before, {}, 0, 0, trouble, is_worth_compacting=False)
+            return Archived("", before, {}, 0, 0, trouble)
         if dry_run:
             size = _write(snapshot, _Sink(), before, context)
-            return Archived(path, before, counts, size, 0, trouble, is_worth_compacting=False)
+            return Archived(path, before, counts, size, 0, trouble)
         size = _write_file(snapshot, path, before, context)
     moved = _take_out(store, path, context)
-    figures = store.figures()
-    is_large = figures is not None and is_worth_compacting(figures.file_bytes, figures.spare_bytes)
-    return Archived(path, before, counts, size, sum(counts.values()) - moved, trouble, is_worth_compacting=is_large)
+    is_compacted = _compact(store, context)
+    return Archived(path, before, counts, size, sum(counts.values()) - moved, trouble, is_compacted=is_compacted)
 
 
 def _is_there(path: str) -> UsageError:
@@ -191,7 +199,7 @@ def _write_file(snapshot: Snapshot, path: str, before: int, context: Context) ->
     directory = os.path.dirname(os.path.abspath(path))
     aside = f"{path}.{os.getpid()}.tmp"
     try:
-        if directory == os.path.join(context.paths.state_dir, DIRECTORY):
+        if os.path.realpath(directory) == os.path.realpath(os.path.join(context.paths.state_dir, ARCHIVES)):
             os.makedirs(directory, mode=0o700, exist_ok=True)
         with suppress(FileNotFoundError):
             os.unlink(aside)
@@ -244,34 +252,69 @@ def _name(aside: str, path: str) -> None:
 def _take_out(store: Store, path: str, context: Context) -> int:
     """Take what the file holds out of the store and return how many there were.
 
-    A store at its limit has no page left to write down what goes: this once it may have more.
+    In portions: a store at its limit has no page left to write down what goes, and what one portion frees is for those
+    after the next. Who is killed between two finds the rest in the file and in the store.
     """
-    larger = Store(store.path, 2 * store.size_bytes, store.backups_dir, check_timeout_s=context.check_timeout_s)
+    limit_bytes = store.size_bytes + SPARE_BYTES
+    larger = Store(store.path, limit_bytes, store.backups_dir, check_timeout_s=context.check_timeout_s)
+    is_begun, moved = False, 0
     try:
         with open(path, "rb") as file:
-            moved = larger.write(partial(_move, file=file, path=path), timeout_s=context.timeout_s)
-    except (StoreBusyError, StoreFullError):
-        os.unlink(path)  # nothing was begun
-        raise
+            journals = _journals_of(file, path)
+            while facts := list(islice(journals, PORTION)):
+                for count in _move_all(larger, facts, context):
+                    is_begun, moved = True, moved + count
     except StoreError as error:
-        message = f"{error.message}; the journals are in {path}, and may be in the database too"
-        raise type(error)(message, error.hint) from error
+        if not is_begun and isinstance(error, StoreBusyError | StoreFullError):
+            os.unlink(path)
+        else:
+            error.message = f"{error.message}; the journals are in {path}, and may be in the database too"
+        raise
     with suppress(StoreError):
         # What a transaction frees is for the one after the next, which at the limit must not need more first.
         larger.write(lambda _: None, timeout_s=context.timeout_s)
     return moved
 
 
-def _move(writer: Writer, file: BinaryIO, path: str) -> int:
-    file.seek(0)
-    archived, moved = writer.table("archived"), 0
+def _journals_of(file: BinaryIO, path: str) -> Iterator[JournalFact]:
     for fact, _ in FactReader(file, path):
-        kind = next((kind for kind in JOURNALS if isinstance(fact, kind.fact)), None)
-        if kind is None:
-            continue
-        table, key = writer.table(kind.table), journal_codec.key_of(fact)  # type: ignore[arg-type]
+        if isinstance(fact, _FACTS):
+            yield fact
+
+
+def _move_all(store: Store, facts: list[JournalFact], context: Context) -> Iterator[int]:
+    """Take facts out of the store, fewer at once where it is too full for all; yield how many went with each commit."""
+    try:
+        moved = store.write(partial(_move, facts=facts), timeout_s=context.timeout_s)
+    except StoreFullError:
+        if len(facts) <= MIN_PORTION:
+            raise
+    else:
+        yield moved
+        return
+    half = len(facts) // 2
+    yield from _move_all(store, facts[:half], context)
+    yield from _move_all(store, facts[half:], context)
+
+
+def _compact(store: Store, context: Context) -> bool:
+    """Take the bytes of what went out of the database's file too, where they are many; tell whether that was done."""
+    try:
+        figures = store.figures()
+        if figures is None or not is_worth_compacting(figures.file_bytes, figures.spare_bytes):
+            return False
+        store.compact(timeout_s=context.timeout_s)
+    except StoreError:
+        return False  # all was moved, which is what was asked for
+    return True
+
+
+def _move(writer: Writer, facts: list[JournalFact]) -> int:
+    archived, moved = writer.table("archived"), 0
+    for fact in facts:
+        table, key = writer.table(kind_of(fact).table), journal_codec.key_of(fact)
         # One of which a text was forgotten since stays as it is now.
-        if table.get(key) == journal_codec.pack(fact):  # type: ignore[arg-type]
+        if table.get(key) == journal_codec.pack(fact):
             table.delete(key)
             archived.mark(key)
             moved += 1

@@ -8,11 +8,13 @@ wherever else it may come from. Never prints; never touches git's own objects.
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker import journal_codec, journal_tables, packing
 from agent_tracker.apply import FORGOTTEN
 from agent_tracker.context import Context, open_store
+from agent_tracker.database_file import ARCHIVES
 from agent_tracker.durability.backups import forget_in
 from agent_tracker.errors import AgentTrackerError, UsageError
 from agent_tracker.export.writing import refresh_exports
@@ -29,6 +31,8 @@ from agent_tracker.verbs.noting import note
 from agent_tracker.views.journal import one_by_id
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from agent_tracker.repository import Repository
     from agent_tracker.tables import Snapshot
 
@@ -38,6 +42,8 @@ OID_DIGITS = (40, 64)
 MIN_DIGITS = 4
 SET_ASIDE = (".damaged-", ".before-restore-")
 """How the name of a database goes on that was set aside."""
+
+_ID_BYTES = 6
 
 
 class Found(NamedTuple):
@@ -100,6 +106,8 @@ def _find(context: Context, text: str) -> Found:
                 fact = journal_codec.unpack(key, value)
                 held = [str(getattr(fact, name)) for name in kind.texts]
                 texts.setdefault(str(fact[0]), (kind.word, []))[1].extend(filter(None, held))
+        for each, what in _archived(snapshot):
+            texts.setdefault(each, (what, []))
         try:
             wanted = one_by_id(texts, text)
         except UsageError as error:
@@ -111,6 +119,13 @@ def _find(context: Context, text: str) -> Found:
             ) from error
         what, found = texts[wanted]
         return Found(wanted, what, tuple(found), wanted in _targets(snapshot))
+
+
+def _archived(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """Yield the ids of what was moved out, and what each is; its texts are in the file alone that it was moved to."""
+    words = {kind.letter: kind.word for kind in journal_codec.KINDS}
+    for key in snapshot.table("archived").keys() if "archived" in snapshot.names else ():
+        yield key[-_ID_BYTES:].hex(), words.get(key[:1], "entry")
 
 
 def _whole_oid(snapshot: Snapshot, digits: str) -> str:
@@ -179,6 +194,8 @@ def forget(context: Context, found: Found) -> Forgotten:
     store.compact(timeout_s=context.timeout_s)
     troubles += forget_in(store.backups_dir, fact, now=context.now, timeout_s=context.timeout_s)
     troubles += [f"the text may still be in {path}, which was set aside: delete it" for path in _set_aside(store.path)]
+    if found.what != "commit":
+        troubles += _in_archives(os.path.join(context.paths.state_dir, ARCHIVES), found.id)
     return Forgotten(found, lines, tuple(missing), tuple(troubles))
 
 
@@ -188,6 +205,20 @@ def _set_aside(database: str) -> list[str]:
     begins = tuple(f"{name}{mark}" for mark in SET_ASIDE)
     found = os.listdir(directory) if os.path.isdir(directory) else []
     return [os.path.join(directory, each) for each in sorted(found) if each.startswith(begins)]
+
+
+def _in_archives(directory: str, fact_id: str) -> Iterator[str]:
+    """Yield why a text may be left in each archive that has the id, or that cannot be read; such a file stays whole."""
+    for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else []:
+        path = os.path.join(directory, name)
+        try:
+            if not stat.S_ISREG(os.stat(path).st_mode):
+                continue
+            with open(path, "rb") as file:
+                if any(fact_id.encode() in line for line in file):
+                    yield f"the text may still be in {path}: delete it, or import it, archive anew, and delete it"
+        except OSError as error:
+            yield f"the text may still be in {path}, which cannot be read: {error.strerror}"
 
 
 def _repositories(context: Context) -> tuple[list[Repository], list[str]]:

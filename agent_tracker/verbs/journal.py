@@ -16,7 +16,7 @@ from agent_tracker.git import resolve_commit
 from agent_tracker.grades import parse_grade
 from agent_tracker.hook import current_identity
 from agent_tracker.journal import MAX_WORD, ActivityFact, GradeFact, RetroFact
-from agent_tracker.journal_codec import subject_of
+from agent_tracker.journal_codec import KINDS, subject_of
 from agent_tracker.journal_entries import activities, retros
 from agent_tracker.projects import find_project
 from agent_tracker.records import is_agent
@@ -51,6 +51,7 @@ __all__ = [
 ]
 
 NS = 10**9
+_ID_BYTES = 6
 
 RETRO_FIELDS: Mapping[str, Field] = {
     "task": Field("what was to be done"),
@@ -208,7 +209,7 @@ def one_retro(snapshot: Snapshot | None, prefix: str) -> RetroEntry:
         UsageError: There is none, or there are several.
     """
     found = retros(snapshot, Chosen())
-    wanted = one_by_id((entry.fact.id for entry in found), prefix)
+    wanted = _one(snapshot, RetroFact, [entry.fact.id for entry in found], prefix)
     return next(entry for entry in found if entry.fact.id == wanted)
 
 
@@ -277,11 +278,33 @@ def one_activity(snapshot: Snapshot | None, prefix: str) -> ActivityEntry:
         UsageError: There is none, or there are several.
     """
     found = activities(snapshot, Chosen())
-    wanted = one_by_id((entry.fact.id for entry in found), prefix)
+    wanted = _one(snapshot, ActivityFact, [entry.fact.id for entry in found], prefix)
     return next(entry for entry in found if entry.fact.id == wanted)
 
 
 # -- both
+
+
+def _one(snapshot: Snapshot | None, kind: type[RetroFact | ActivityFact], ids: list[str], prefix: str) -> str:
+    """Return the id that begins so.
+
+    Raises:
+        UsageError: There is none, there are several, or it is of one that is in an archive.
+    """
+    wanted = one_by_id([*ids, *_archived(snapshot, kind)], prefix)
+    if wanted not in ids:
+        raise UsageError(
+            f"{wanted} was archived", "the file that it was moved to brings it back: agent-tracker import FILE"
+        )
+    return wanted
+
+
+def _archived(snapshot: Snapshot | None, fact: type[RetroFact | ActivityFact]) -> set[str]:
+    """Return the ids of the facts of a kind that were moved out."""
+    if snapshot is None or "archived" not in snapshot.names:
+        return set()
+    letter = next(kind.letter for kind in KINDS if kind.fact is fact)
+    return {key[-_ID_BYTES:].hex() for key in snapshot.table("archived").keys(letter)}
 
 
 def chosen(  # noqa: PLR0913 -- one argument an option

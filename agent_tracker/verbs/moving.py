@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from agent_tracker.apply import apply
 from agent_tracker.context import Context, open_store
+from agent_tracker.database_file import refuse_ours
 from agent_tracker.errors import AgentTrackerError, UsageError
 from agent_tracker.every_fact import count_facts, every_fact
 from agent_tracker.fact_files import ARCHIVE, EXPORT, FactReader, write_facts
@@ -101,18 +102,19 @@ def export_facts(  # noqa: PLR0913 -- a file or a stream, and how
         progress: Is told what is being done, how much of it is done, and of how much.
 
     Raises:
-        UsageError: There is a file already.
+        UsageError: There is a file already, or the place is one of ours, which nothing is written over.
         AgentTrackerError: It cannot be written.
         StoreError: The store cannot be read.
     """
+    store, _ = open_store(context)
     if stream is None:
+        refuse_ours(path, context.paths, store.path)
         _check_place(path, is_forced=is_forced)
     trouble = ""
     try:
         flush(repository, context)
     except AgentTrackerError as error:
         trouble = error.message
-    store, _ = open_store(context)
     with store.snapshot() as snapshot:
         if stream is not None:
             return Exported(STREAM, *_export(snapshot, context, stream, progress), trouble)

@@ -36,7 +36,8 @@ class Status(NamedTuple):
     """What `agent-tracker status` shows.
 
     `missing_hooks` is empty where all are in place; `sheet` is of the agent in use; `waiting_bytes` are not yet
-    flushed; `pending_changes` is None where git's work tree cannot be read; `trouble` says why the store cannot be.
+    flushed; `pending_changes` is None where git's work tree cannot be read; `trouble` says why the store cannot be, and
+    `cause` the same in a word that stays (`obstacles.cause_of`).
     """
 
     project_path: str
@@ -53,6 +54,7 @@ class Status(NamedTuple):
     database: str
     database_bytes: int
     trouble: str
+    cause: str
 
 
 def status(repository: Repository, context: Context, snapshot: Snapshot | None) -> Status:
@@ -88,6 +90,7 @@ def status(repository: Repository, context: Context, snapshot: Snapshot | None) 
         database=database,
         database_bytes=_size(database),
         trouble="",
+        cause="",
     )
 
 
