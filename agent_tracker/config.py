@@ -157,7 +157,7 @@ SETTINGS = (
         DEFAULT_INTERVAL_S,
         _check_interval,
         is_repository_level=False,
-        meaning="how many seconds lie between two backups at least; 0 for none that are made by themselves",
+        meaning="how many seconds lie between two backups at least; 0: nothing is started in the background",
     ),
     Setting(
         "maxBackups",

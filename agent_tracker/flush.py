@@ -17,7 +17,7 @@ from agent_tracker.abandon import Losses, find_losses
 from agent_tracker.apply import Applied, apply
 from agent_tracker.config import read_rules, rules_trouble
 from agent_tracker.context import Context, FlushReport, open_store
-from agent_tracker.durability.spawning import start, start_if_due
+from agent_tracker.durability.spawning import RECOVERING, start, start_if_due
 from agent_tracker.errors import ConfigError, DamageError, SpoolError, StoreError, UncheckedError
 from agent_tracker.export.writing import write_exports
 from agent_tracker.files import read_text, remedy, replace_file
@@ -152,6 +152,8 @@ def flush(repository: Repository | None, context: Context) -> FlushReport:
         start(context, store.backups_dir)
         raise
     report = report._replace(warnings=report.warnings + _fullness(context, store))
+    if os.path.lexists(os.path.join(store.backups_dir, RECOVERING)):
+        start(context, store.backups_dir)
     start_if_due(context, store.backups_dir)
     if context.told is not None:
         context.told.append(report)

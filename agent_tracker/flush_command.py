@@ -14,7 +14,7 @@ from agent_tracker.ending import complain, run_to_end
 from agent_tracker.errors import AgentTrackerError, DamageError, GitError
 from agent_tracker.escaping import escape, shown_path
 from agent_tracker.paths import RepositoryPaths, user_paths
-from agent_tracker.repository import find_repository, known_repository
+from agent_tracker.repository import find_repository, known_repository, working_directory
 from agent_tracker.settled import is_settled
 
 TYPE_CHECKING = False
@@ -27,6 +27,8 @@ OPTIONS = frozenset({"--json", "--all", "--quiet", "-q"})
 JSON_VERSION = 1
 SHORT_XP = 100_000
 """From here on experience is written without a fraction, and never as a power of ten."""
+_recovered: list[str] = []
+"""What a recovery brought in, which is what there is to say where nothing was left to flush."""
 _said: set[str] = set()
 """The warnings that this process printed: one command may flush more than once."""
 
@@ -54,12 +56,13 @@ def run_here(*, as_json: bool, is_quiet: bool) -> int:
         AgentTrackerError: As `flush.flush`; besides, this is no repository or the hooks were never installed.
     """
     paths = user_paths(os.environ)
-    repository = find_repository(os.getcwd(), os.environ)
+    repository = find_repository(working_directory(), os.environ)
     if is_settled(paths, os.environ, repository, now=int(time.time())):
         _print_nothing(as_json=as_json, is_quiet=is_quiet)
         return 0
-    from agent_tracker.context import Context  # noqa: PLC0415 -- not needed where nothing is to do
-    from agent_tracker.flush import flush  # noqa: PLC0415 -- not needed where nothing is to do
+    from agent_tracker.context import Context, open_store  # noqa: PLC0415 -- not needed where nothing is to do
+    from agent_tracker.durability.unfinished import is_unfinished  # noqa: PLC0415 -- as above
+    from agent_tracker.flush import flush  # noqa: PLC0415 -- as above
 
     if not os.path.isdir(RepositoryPaths(repository.common_dir).spool_dir):
         raise GitError(f"nothing is recorded in {repository.main_path}", "agent-tracker install-hooks")
@@ -69,6 +72,8 @@ def run_here(*, as_json: bool, is_quiet: bool) -> int:
     except DamageError:
         _recover(context)
         report = flush(repository, _again(context))
+    if is_unfinished(open_store(context)[0]):
+        _recover(_again(context))
     _print([(repository.main_path, report)], as_json=as_json, is_quiet=is_quiet)
     return 0
 
@@ -79,12 +84,15 @@ def run_all(*, as_json: bool, is_quiet: bool) -> int:
     Returns:
         1 where one of them failed, else 0.
     """
-    from agent_tracker.context import Context  # noqa: PLC0415 -- as above
+    from agent_tracker.context import Context, open_store  # noqa: PLC0415 -- as above
+    from agent_tracker.durability.unfinished import is_unfinished  # noqa: PLC0415 -- as above
     from agent_tracker.flush import flush, known_repositories  # noqa: PLC0415 -- as above
 
     context = Context(user_paths(os.environ), os.environ, time.time_ns())
     reports = []
     code = 0
+    if is_unfinished(open_store(context)[0]):
+        _recover(context)
     try:
         known = known_repositories(context)
     except DamageError:
@@ -109,6 +117,8 @@ def _recover(context: Context) -> None:
     from agent_tracker.durability.recovery import recover, report_lines  # noqa: PLC0415 -- rarely needed
 
     done = recover(context)
+    if done:
+        _recovered.append(_counted(done.from_spools + done.from_damaged, "fact"))
     for line in report_lines(done) if done else ():
         print(f"warning: {escape(line.strip())}", file=sys.stderr)
 
@@ -135,7 +145,8 @@ def _print(reports: list[tuple[str, FlushReport]], *, as_json: bool, is_quiet: b
     if is_quiet:
         return
     lines = [line for path, report in reports for line in _summary(path, report)]
-    print("\n".join(lines) if lines else "Nothing to flush.")
+    brought = [f"Recovered the database: {said or 'no fact'} beside the backup." for said in _recovered]
+    print("\n".join([*brought, *lines]) if brought or lines else "Nothing to flush.")
 
 
 def warn(report: FlushReport) -> None:

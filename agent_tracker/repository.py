@@ -14,7 +14,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Repository", "find_repository", "head_oid", "known_repository", "ref_oid", "repository_at", "working_directory", "worktrees"]
+__all__ = [
+    "Repository",
+    "find_repository",
+    "head_oid",
+    "known_repository",
+    "ref_oid",
+    "repository_at",
+    "working_directory",
+    "worktrees",
+]
 
 
 class Repository:

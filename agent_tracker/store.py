@@ -487,6 +487,7 @@ class Store:
         with self._aside() as aside:
             self._make_empty(aside)
             os.replace(aside, self.path)
+            sync_directory(os.path.dirname(self.path))
             self._remember_counted()
 
     def _make_empty(self, path: str) -> None:

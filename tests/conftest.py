@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,11 @@ from gitrepo import GitRepo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+
+
+FAULTS = Path(__file__).resolve().parent / "faults"
+LEAST_FAULTS = 1000
+"""So many strike at the least where all of them are to."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,16 +30,41 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults", choices=("sample", "all"), default="sample", help="how many faults strike")
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many faults of which kind struck, and how often a law was broken."""
-    counts: dict[str, list[int]] = {}
-    for report in (*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")):
-        for name, value in report.user_properties if report.when == "call" else ():
-            if name == "faults":
-                before = counts.get(value[0], [0, 0])
-                counts[value[0]] = [before[0] + value[1], before[1] + value[2]]
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say how many faults of which kind struck, how often a law was broken, and whether too few struck."""
+    counts = _faults_struck(terminalreporter)
     for what, (struck, broken) in sorted(counts.items()):
         terminalreporter.write_line(f"faults: {what} struck {struck} times, laws broken {broken} times")
+    if _are_too_few(terminalreporter, config):
+        total = sum(struck for struck, _ in counts.values())
+        terminalreporter.write_line(f"faults: {total} struck; {LEAST_FAULTS} are to strike in a whole run", red=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a whole run of all faults in which too few of them struck."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and session.exitstatus == pytest.ExitCode.OK and _are_too_few(reporter, session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _faults_struck(reporter: pytest.TerminalReporter) -> dict[str, tuple[int, int]]:
+    """Return how many faults of each kind struck, and how many laws they broke."""
+    counts: dict[str, tuple[int, int]] = {}
+    for report in (*reporter.getreports("passed"), *reporter.getreports("failed")):
+        for name, value in report.user_properties if report.when == "call" else ():
+            if name == "faults":
+                before = counts.get(value[0], (0, 0))
+                counts[value[0]] = (before[0] + value[1], before[1] + value[2])
+    return counts
+
+
+def _are_too_few(reporter: pytest.TerminalReporter, config: pytest.Config) -> bool:
+    """Tell whether all faults of all tests were to strike, and did not."""
+    option = config.option
+    is_whole = option.faults == "all" and not (option.keyword or option.markexpr or option.collectonly)
+    paths = [Path(arg.partition("::")[0]).resolve() for arg in config.args]
+    is_whole = is_whole and any(path in (FAULTS, *FAULTS.parents) for path in paths)
+    return is_whole and sum(struck for struck, _ in _faults_struck(reporter).values()) < LEAST_FAULTS
 
 
 @pytest.fixture(autouse=True)

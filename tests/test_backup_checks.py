@@ -13,7 +13,9 @@ from agent_tracker.checks.doctor import USER_CHECKS
 from agent_tracker.context import Context, open_store
 from agent_tracker.durability.backups import make_backup
 from agent_tracker.durability.maintenance import BEGUN, FAILED
+from agent_tracker.durability.manifests import manifest_of
 from agent_tracker.paths import user_paths
+from agent_tracker.verbs import backups as verb
 from facts import NOW, apply_all, commit_fact, project_fact
 
 if TYPE_CHECKING:
@@ -97,3 +99,39 @@ def test_something_else_in_the_directory_s_place(store: Store) -> None:
     (finding,) = backups_access(context())
     assert "is not a directory" in finding.message
     assert list(backups_access(context(is_wanted=False))) == []
+
+
+def begun_anew(store: Store) -> None:
+    """Delete the database and begin another."""
+    for suffix in ("", "-lock", ".write", ".fingerprint"):
+        Path(store.path + suffix).unlink(missing_ok=True)
+    apply_all(store, [project_fact(), commit_fact("new")])
+
+
+def test_a_database_that_was_begun_anew(store: Store) -> None:
+    """It is said, with the way back, also where no backups are wanted, until a person chose or deleted the old."""
+    made = make_backup(store, now=NOW, limit=24, timeout_s=5).backup
+    begun_anew(store)
+    make_backup(store, now=NOW + 1, limit=24, timeout_s=5)
+    (finding,) = backups(context(is_wanted=False))
+    assert finding.message.startswith("the database was begun anew: of the one before there are backups, the last of ")
+    assert finding.remedy == "agent-tracker restore 20231114T221320Z"
+    verb.restore(context(), verb.plan(context(), made.path))
+    assert said(context()) == []
+    begun_anew(store)
+    assert len(said(context())) == 1
+
+
+@pytest.mark.damages
+def test_backups_that_do_not_count(store: Store) -> None:
+    """Those without a manifest until the next is made, and those that were set aside until they are deleted."""
+    made = [make_backup(store, now=NOW + number, limit=24, timeout_s=5).backup for number in range(2)]
+    for each in made:
+        Path(manifest_of(each.path)).write_text("version 2\n")
+    (finding,) = backups(context())
+    assert finding.message.startswith("2 of the backups have no sound manifest")
+    Path(made[0].path).write_bytes(b"\xff" * 8192)
+    make_backup(store, now=NOW + 2, limit=24, timeout_s=5)
+    (finding,) = backups(context())
+    assert finding.message.startswith("a backup failed its check, and is kept: ")
+    assert finding.remedy == f"rm {made[0].path}.damaged"

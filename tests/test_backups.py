@@ -17,9 +17,16 @@ import pytest
 
 from agent_tracker.context import Context, open_store
 from agent_tracker.durability import fingerprint
-from agent_tracker.durability.backups import copy_out, forget_in, make_backup
+from agent_tracker.durability.backups import copy_out, forget_in, make_backup, mend
 from agent_tracker.durability.copying import back_up
-from agent_tracker.durability.manifests import MANIFEST, coverage, manifest_of, read_manifests
+from agent_tracker.durability.manifests import (
+    MANIFEST,
+    MAX_SERIAL,
+    coverage,
+    manifest_of,
+    read_manifests,
+    write_manifest,
+)
 from agent_tracker.errors import DamageError, SpoolError, StoreBusyError, StoreError, UsageError
 from agent_tracker.files import read_text
 from agent_tracker.flush import KEEP_SEGMENTS_S, flush
@@ -48,6 +55,8 @@ from gitrepo import agent_tracker
 from terminal import Terminal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gitrepo import GitRepo
 
 SECRET = "hunter2-geheim"  # noqa: S105 -- nobody's
@@ -212,6 +221,162 @@ def test_killed_at_a_syscall(store: Store, tmp_path: Path, call: str) -> None:
     assert len(read_manifests(store.backups_dir)) == 2
 
 
+# -- what has no manifest that counts
+
+
+def flip(path: str) -> None:
+    """Flip a bit of a manifest's first line."""
+    content = bytearray(Path(path).read_bytes())
+    content[8] ^= 1
+    Path(path).write_bytes(content)
+
+
+def make_newer(path: str) -> None:
+    """Have a manifest say that it is of a newer program."""
+    Path(path).write_text(Path(path).read_text().replace("version 1", "version 2"))
+
+
+def make_last(path: str) -> None:
+    """Give a manifest a serial after which there is none."""
+    lines = Path(path).read_text().split("\n")
+    Path(path).write_text("\n".join(["serial 999999999999999" if "serial" in line else line for line in lines]))
+
+
+def take_away(path: str) -> None:
+    """Delete a manifest."""
+    Path(path).unlink()
+
+
+@pytest.mark.parametrize("harm", [flip, make_newer, make_last, take_away], ids=lambda harm: harm.__name__)
+def test_a_sound_backup_outlives_its_manifest(store: Store, tmp_path: Path, harm: Callable[[str], None]) -> None:
+    """It counts for nothing and is listed, can be restored, and counts again in its place when the next is made."""
+    paths = [backed_up(store)]
+    for number in (1, 2):
+        another(store, f"c{number}")
+        paths.append(backed_up(store, NOW + number * HOUR_S))
+    before = read_manifests(store.backups_dir)
+    harm(manifest_of(paths[1]))
+    assert [each.path for each in read_manifests(store.backups_dir)] == [paths[2], paths[0]]
+    found = json.loads(agent_tracker("backups", "--json", cwd=tmp_path).out)["backups"]["list"]
+    assert [(each["path"], each["commits"], each["flaw"]) for each in found] == [
+        (paths[2], 3, None),
+        (paths[0], 1, None),
+        (paths[1], None, "no manifest"),
+    ]
+    assert "no manifest" in agent_tracker("backups", cwd=tmp_path).out
+    assert verb.find(context(), Path(paths[1]).stem) == paths[1]
+    another(store, "c3")
+    paths.append(backed_up(store, NOW + 3 * HOUR_S))
+    after = read_manifests(store.backups_dir)
+    assert [each.path for each in after] == paths[::-1]
+    assert [each.commits for each in after] == [4, 3, 2, 1]
+    again, held = after[2], before[1]
+    assert (again.made_at, again.segments, again.lineage) == (held.made_at, held.segments, held.lineage)
+    assert held.lineage
+
+
+@pytest.mark.damages
+def test_a_damaged_backup_without_a_manifest_is_kept_aside(store: Store, tmp_path: Path) -> None:
+    """Nobody deletes it, but who takes a text out of the backups."""
+    bad = backed_up(store)
+    take_away(manifest_of(bad))
+    rot(bad)
+    content = Path(bad).read_bytes()
+    again = backed_up(store, NOW + 1)
+    assert Path(bad + ".damaged").read_bytes() == content
+    assert [each.path for each in read_manifests(store.backups_dir)] == [again]
+    backed_up(store, NOW + 2)
+    found = json.loads(agent_tracker("backups", "--json", cwd=tmp_path).out)["backups"]["list"]
+    assert [each["path"] for each in found if each["flaw"] == "damaged"] == [bad + ".damaged"]
+    assert forget_in(store.backups_dir, ForgetFact(fact_id("g"), NOW), now=NOW, timeout_s=5) == ()
+    assert not Path(bad + ".damaged").exists()
+
+
+def test_a_backup_counts_again_where_somebody_wants_one_at_once(store: Store) -> None:
+    """Not while another process makes one: it may be the very one."""
+    path = backed_up(store)
+    take_away(manifest_of(path))
+    with locked(str(Path(store.backups_dir) / "lock"), timeout_s=1):
+        mend(store.backups_dir, timeout_s=0.05)
+    assert read_manifests(store.backups_dir) == []
+    mend(store.backups_dir, timeout_s=5)
+    (found,) = read_manifests(store.backups_dir)
+    assert (found.path, found.made_at, found.commits) == (path, NOW, 1)
+    mend(store.backups_dir + "-of-nobody", timeout_s=5)
+
+
+def test_only_what_is_unfinished_is_litter(store: Store) -> None:
+    """And a manifest whose backup somebody deleted."""
+    old = backed_up(store)
+    directory = Path(store.backups_dir)
+    gone = directory / "20230101T000000Z.manifest"
+    for name in (gone.name, "20230102T000000Z.lmdb.unfinished", "mine.txt", "mine.manifest"):
+        (directory / name).write_text("x")
+    new = backed_up(store, NOW + 1)
+    names = {Path(each).name for path in (old, new) for each in (path, manifest_of(path))}
+    assert set(listed(directory)) == names | {"lock", "mine.txt", "mine.manifest"}
+
+
+def test_serials_begin_anew_where_there_is_none_left(store: Store) -> None:
+    """The order stays, and each new one counts."""
+    paths = [backed_up(store)]
+    held = read_manifests(store.backups_dir)[0]
+    write_manifest(held._replace(serial=MAX_SERIAL))
+    for number in (1, 2):
+        another(store, f"c{number}")
+        paths.insert(0, backed_up(store, NOW - number))
+    found = read_manifests(store.backups_dir)
+    assert [each.path for each in found] == paths
+    assert [each.serial for each in found] == [3, 2, 1]
+
+
+# -- a database that is begun anew
+
+
+def begin_anew(store: Store) -> None:
+    """Delete the database and put one commit into a new one."""
+    for suffix in ("", "-lock", ".write", ".fingerprint"):
+        Path(store.path + suffix).unlink(missing_ok=True)
+    apply_all(store, [project_fact(), commit_fact("new")])
+
+
+def test_the_last_backup_of_a_lost_database_stays(store: Store, tmp_path: Path) -> None:
+    """However many of the new one are made; it is marked, and can be restored, and then the other one is marked."""
+    another(store, "two")
+    backed_up(store, NOW - 1)
+    another(store, "three")
+    old = backed_up(store)
+    begin_anew(store)
+    for number in range(1, 6):
+        another(store, f"n{number}")
+        backed_up(store, NOW + number * HOUR_S, limit=2)
+    found = {each.path: each.reason for each in verb.list_backups(context()).backups}
+    assert (len(found), found[old]) == (3, "other")
+    shown = agent_tracker("backups", cwd=tmp_path, env={"COLUMNS": "80"}).out
+    assert f"is of another database, begun anew since: agent-tracker restore {Path(old).stem}" in shown
+    verb.restore(context(), verb.plan(context(), Path(old).stem))
+    assert len(reading(store, lambda snapshot: list(snapshot.commits()))) == 3
+    reasons = [each.reason for each in verb.list_backups(context()).backups]
+    assert reasons.count("other") == 1
+    assert verb.list_backups(context()).backups[0].reason == "other"
+
+
+def test_a_full_disk_names_what_was_written_where(store: Store) -> None:
+    """A file larger than the system lets there be: the database and the directory of backups each by its own name."""
+    before = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+    program = (
+        f"import sys\n{before}from agent_tracker.durability.backups import make_backup\n"
+        "from agent_tracker.errors import StoreError\nfrom agent_tracker.store import Store\n"
+        f"try:\n    make_backup(Store(sys.argv[1], 1 << 30, sys.argv[2]), now={NOW}, limit=2, timeout_s=5)\n"
+        "except StoreError as error:\n    print(error.message)\n"
+    )
+    argv = [sys.executable, "-c", program, store.path, store.backups_dir]
+    said = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    assert said.startswith(
+        (f"cannot write to {store.backups_dir} a backup of the database {store.path}: ", "cannot use")
+    ), said
+
+
 # -- a copy to a file
 
 
@@ -238,10 +403,10 @@ def test_a_copy_never_takes_the_place_of_the_database(store: Store, tmp_path: Pa
     link.symlink_to(store.path)
     for file in (store.path, store.path + "-lock", store.path + ".write", str(link), backup, str(tmp_path)):
         with pytest.raises(UsageError):
-            copy_out(store, file, is_forced=True)
+            copy_out(store, file, paths=user_paths(os.environ), is_forced=True)
     assert reading(store, lambda snapshot: len(list(snapshot.commits()))) == 1
     with pytest.raises(UsageError, match="no-such"):
-        copy_out(store, str(tmp_path / "no-such" / "file"), is_forced=False)
+        copy_out(store, str(tmp_path / "no-such" / "file"), paths=user_paths(os.environ), is_forced=False)
 
 
 def test_what_a_killed_copy_left_goes_with_the_next(store: Store, tmp_path: Path) -> None:
@@ -251,7 +416,7 @@ def test_what_a_killed_copy_left_goes_with_the_next(store: Store, tmp_path: Path
     dead, alive = tmp_path / f"c.{gone.pid}.unfinished", tmp_path / f"c.{os.getppid()}.unfinished"
     dead.touch()
     alive.touch()
-    copy_out(store, str(tmp_path / "c"), is_forced=False)
+    copy_out(store, str(tmp_path / "c"), paths=user_paths(os.environ), is_forced=False)
     assert listed(tmp_path) == sorted(["c", alive.name])
 
 
@@ -261,6 +426,18 @@ def test_there_is_nothing_to_copy_yet(tmp_path: Path) -> None:
         done = agent_tracker(*words, cwd=tmp_path)
         assert (done.code, "no database" in done.err, "hint: " in done.err) == (1, True, True)
     assert listed(tmp_path) == []
+
+
+@pytest.mark.parametrize("content", [b"SQLite format 3\0" + b"x" * 100, b"x"], ids=["sqlite", "byte"])
+@pytest.mark.parametrize("file", ["", "copy.lmdb"])
+def test_what_is_no_database_is_an_error_like_any_other(tmp_path: Path, content: bytes, file: str) -> None:
+    """Said by the process that copies, understood by the one that waits."""
+    other = tmp_path / "other"
+    other.write_bytes(content)
+    env = {"AGENT_TRACKER_DATABASE_PATH": str(other)}
+    done = agent_tracker("backup", *filter(None, [file]), cwd=tmp_path, env=env)
+    assert (done.code, done.err.count("\n"), str(other) in done.err) == (1, 2, True), done
+    assert other.read_bytes() == content
 
 
 # -- the list
@@ -409,6 +586,8 @@ def test_what_came_since_comes_back(work: GitRepo) -> None:
 
 def test_a_restore_asks_a_person(work: GitRepo) -> None:
     """Without a terminal it wants a yes; an agent's shell may not; at a terminal the answer is no unless said."""
+    done = work.tracker("restore", "--json")
+    assert (done.code, done.out, "restore --yes --json" in done.err) == (2, "", True)
     done = work.tracker("restore")
     assert (done.code, "--yes" in done.err) == (2, True), done
     done = work.tracker("restore", "--yes", env={"CLAUDECODE": "1"})

@@ -907,6 +907,9 @@ def test_what_was_left_beside_the_database(work: GitRepo) -> None:
     for leftover in leftovers:
         leftover.write_bytes(b"x" * 1500)
     Path(f"{path}.another").touch()
+    report = Path(context().paths.backups_of(str(path)), "recovered-20260101T000000Z.txt")
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text(f"The damaged file is kept: {leftovers[-1]}\n")
     assert ["set aside" in finding.message for finding in database_leftovers(context())] == [True]
     later = context()._replace(now_ns=time.time_ns() + 2 * 3600 * 10**9)
     found = list(database_leftovers(later))

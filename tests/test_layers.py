@@ -182,6 +182,7 @@ SIBLINGS = {
     ("settled", "paths"),
     ("settled", "durability.fingerprint"),
     ("durability.checking", "durability.fingerprint"),
+    ("durability.unfinished", "durability.spawning"),
     ("settled", "repository"),
     ("config", "paths"),
     ("views.log", "views.base"),

@@ -450,7 +450,16 @@ def test_a_database_that_cannot_be_written(work: GitRepo, home: Path, kind: str)
     with unwritable(work, home, kind):
         before = lines(directory)
         for argv in READING if kind != "full" else [("log",), ("status",)]:
-            warned(work.tracker(*argv))
+            done = work.tracker(*argv)
+            # That is a second thing, and has its own line.
+            unchecked, _, rest = (
+                done.err.partition("\n") if "file itself was not checked" in done.err else ("", "", done.err)
+            )
+            assert bool(unchecked) is (argv == ("verify",) and kind == "written by another")
+            warned(done._replace(err=rest))
+        done = work.tracker("log")
+        assert "; waiting in the spools, and shown as well: " in done.err
+        assert kind == "full" or "b: work" in done.out
         assert lines(directory) >= before
         assert recorded(work) == {"a: work"}
     work.ok("log")
@@ -481,3 +490,29 @@ def test_a_read_only_home(work: GitRepo, home: Path, tmp_path: Path) -> None:
     assert lines(directory) >= before
     work.ok("log")
     assert set(work.credited()) == {"a: work", "b: work"}
+
+
+def test_what_waits_is_counted_where_there_is_no_room(work: GitRepo) -> None:
+    """No file may grow: neither the database nor a copy of it can be written, and it is said what is missing."""
+    limited = f'ulimit -f 0; exec "{sys.executable}" -m agent_tracker log'
+    done = run("sh", "-c", limited, cwd=work.path)
+    warned(done)
+    assert "; waiting in the spools, and not shown: 1 commit" in done.err
+    assert ("a: work" in done.out, "b: work" in done.out) == (True, False)
+    work.ok("log")
+    assert set(work.credited()) == {"a: work", "b: work"}
+
+
+@pytest.mark.parametrize("argv", [("agents",), ("log",), ("status",)], ids=words)
+def test_a_deleted_database_is_shown_from_its_backup(work: GitRepo, home: Path, argv: tuple[str, ...]) -> None:
+    """Without a flush, which would begin a new one, it is not taken for one that never was."""
+    work.ok("backup")
+    database = home / ".config/opencode/agent-tracker.lmdb"
+    shown = work.ok(*argv, "--no-flush")
+    database.unlink()
+    done = work.tracker(*argv, "--no-flush")
+    warned(done)
+    assert "the database is not there, of which there are backups" in done.err
+    assert "hint: agent-tracker restore" in done.err
+    assert argv != ("log",) or ("a: work" in done.out and "a: work" in shown)
+    assert not database.exists()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_tracker.durability.thinning import DAILY, DAY_S, NEWEST, WEEK_S, WEEKLY, reasons, shares
+from agent_tracker.durability.thinning import DAILY, DAY_S, MAX_OTHERS, NEWEST, OTHER, WEEK_S, WEEKLY, reasons, shares
 from facts import NOW, UNHURRIED
 
 if TYPE_CHECKING:
@@ -103,3 +103,14 @@ def test_a_lower_limit_thins_at_once() -> None:
     found = [(time, reason) for time, reason in zip(times, reasons(times, 5), strict=True) if reason]
     assert [reason for _, reason in found].count(NEWEST) == 3
     assert len(found) == 5
+
+
+@given(st.lists(st.sampled_from("abcdefg"), max_size=80), st.integers(2, 30))
+@UNHURRIED
+def test_the_last_of_every_other_database_stays(lineages: list[str], limit: int) -> None:
+    """Of the last few of them, beyond the limit; what else there is of them goes as it would."""
+    found = reasons([NOW - index * HOUR_S for index in range(len(lineages))], limit, lineages, "a")
+    others = list(dict.fromkeys(each for each in lineages if each != "a"))[:MAX_OTHERS]
+    held = [index for index, reason in enumerate(found) if reason == OTHER]
+    assert held == [lineages.index(each) for each in others]
+    assert sum(map(bool, found)) == min(len(lineages), limit + len(held))

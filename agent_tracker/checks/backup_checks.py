@@ -6,6 +6,7 @@ Owns those checks. Never makes a backup and never reads one.
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,13 @@ from agent_tracker.checks.symptoms import Finding, naming
 from agent_tracker.config import read_settings
 from agent_tracker.context import open_store
 from agent_tracker.durability import fingerprint
+from agent_tracker.durability.backups import damaged, lineage_of, uncounted
 from agent_tracker.durability.maintenance import BEGUN, FAILED, LIMIT_S, last_outcome
 from agent_tracker.durability.manifests import read_manifests
 from agent_tracker.errors import AgentTrackerError
 from agent_tracker.escaping import shown_path
+from agent_tracker.files import read_text
+from agent_tracker.verbs.backups import CHOSEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,10 +35,15 @@ REMEDY = "agent-tracker backup"
 
 
 def backups(context: Context) -> Iterator[Finding]:
-    """Yield where backups are wanted and there was none for a week, or what makes them failed since the last one."""
+    """Yield a database that was begun anew, backups that do not count, and what keeps wanted ones from being made.
+
+    That is where there was none for a week, and where what makes them failed since the last one.
+    """
+    store, _ = open_store(context)
+    yield from _begun_anew(store)
+    yield from _flawed(store, context)
     if not _are_wanted(context):
         return
-    store, _ = open_store(context)
     newest = next(iter(read_manifests(store.backups_dir)), None)
     if store.exists() and (newest is None or newest.look != fingerprint.look(store.path)):
         since = newest.made_at if newest else _used_since(store, context)
@@ -49,6 +58,32 @@ def backups(context: Context) -> Iterator[Finding]:
         yield Finding(f"the last backup {said}", REMEDY)
     elif said == BEGUN and context.now - at > LIMIT_S:
         yield Finding("the last backup was begun, and its process was killed", REMEDY)
+
+
+def _begun_anew(store: Store) -> Iterator[Finding]:
+    """Yield that the backups are of another database than the one there is, unless a person chose this one."""
+    found = read_manifests(store.backups_dir)
+    if not found or not store.exists():
+        return
+    lineage = lineage_of(store)
+    others = [backup for backup in found if backup.lineage != lineage]
+    if others and read_text(os.path.join(store.backups_dir, CHOSEN)) != f"{lineage}\n":
+        when = time.strftime("%Y-%m-%d %H:%M", time.gmtime(others[0].made_at))
+        message = f"the database was begun anew: of the one before there are backups, the last of {when}"
+        name = os.path.splitext(os.path.basename(others[0].path))[0]
+        yield Finding(f"{message} (delete them if that was meant)", naming("agent-tracker", "restore", name))
+
+
+def _flawed(store: Store, context: Context) -> Iterator[Finding]:
+    """Yield backups that failed a check, and those that do not count until they are checked."""
+    for path in damaged(store.backups_dir):
+        yield Finding(
+            f"a backup failed its check, and is kept: {shown_path(path, context.paths.home)}", naming("rm", path)
+        )
+    paths = uncounted(store.backups_dir)
+    if paths:
+        shown = shown_path(paths[-1], context.paths.home)
+        yield Finding(f"{len(paths)} of the backups have no sound manifest and do not count yet: {shown}", REMEDY)
 
 
 def backups_access(context: Context) -> Iterator[Finding]:

@@ -20,7 +20,9 @@ from agent_tracker.config import read_rules, read_settings
 from agent_tracker.context import open_store
 from agent_tracker.database_kinds import classify, locate
 from agent_tracker.durability.capacity import fullness
+from agent_tracker.durability.recovery import reports
 from agent_tracker.durability.remedies import NEARLY_FULL
+from agent_tracker.durability.unfinished import note_of
 from agent_tracker.errors import ReadOnlyError, StoreError
 from agent_tracker.escaping import shown_path
 from agent_tracker.files import read_text
@@ -237,8 +239,20 @@ def database_leftovers(context: Context) -> Iterator[Finding]:
                 f"an unfinished copy of the database, left by a program that was killed: {shown}", naming("rm", beside)
             )
         elif found.startswith(f"{name}.damaged-"):
-            message = f"the damaged database that a recovery set aside is still there: {shown}"
-            yield Finding(message, f"where nothing is missing (agent-tracker verify): {naming('rm', beside)}")
+            yield _set_aside(beside, shown, context.paths.backups_of(path))
+
+
+def _set_aside(path: str, shown: str, backups_dir: str) -> Finding:
+    """Return what to do with a damaged database: it may go where a report says what was had from it."""
+    if os.path.lexists(note_of(backups_dir)):
+        message = f"a recovery was begun and is not finished, and this is still to be read: {shown}"
+        return Finding(message, "agent-tracker recover")
+    named = f": {path}"
+    if not any(line.endswith(named) for each in reports(backups_dir) for line in read_text(each).split("\n")):
+        message = f"a damaged database lies there of which no report says what was had from it: {shown}"
+        return Finding(message, "keep it: it may hold what is nowhere else")
+    message = f"the damaged database that a recovery set aside is still there: {shown}"
+    return Finding(message, f"where nothing is missing (agent-tracker verify): {naming('rm', path)}")
 
 
 def database_place(context: Context) -> Iterator[Finding]:

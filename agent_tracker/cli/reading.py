@@ -117,7 +117,7 @@ def verify(
             def checked(snapshot: Snapshot | None) -> VerifyReport:
                 return check(snapshot, progress=say) if snapshot else VerifyReport(0, 0, 0, ())
 
-            reading = read(context, repository_if_any(), checked, is_fresh=not no_flush)
+            reading = read(context, repository_if_any(), checked, is_fresh=not no_flush, is_exact=True)
         # What was salvaged proves nothing of the store.
         report = told(reading, is_something=False)
     if as_json:

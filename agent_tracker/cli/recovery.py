@@ -16,7 +16,7 @@ __all__ = ["recover"]
 
 def recover(
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is wrong and what would be done.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what is wrong and what would be done.")] = False,
     as_json: Json = False,
 ) -> None:
     """Put the newest backup that passes in the place of a damaged database, and bring in what came since."""

@@ -1,11 +1,13 @@
 """Backups: compact copies of the database, each read in full before it counts.
 
-Owns making one, choosing which stay, and taking a text out of all of them. Never decides when one is due (`spawning`),
-and never puts one in the database's place (`recovery`).
+Owns making one, choosing which stay, writing anew what is known of one whose manifest is gone, and taking a text out of
+all of them. Never decides when one is due (`spawning`), never puts one in the database's place (`recovery`), and never
+deletes one because it does not count: what fails its check is renamed, and kept.
 """
 
 from __future__ import annotations
 
+import calendar
 import errno
 import os
 import re
@@ -15,26 +17,58 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.apply import apply
-from agent_tracker.database_file import sync_directory, translated_os, unlink
+from agent_tracker.database_file import free_path, refuse_ours, sync_directory, translated_os, unlink
 from agent_tracker.durability import fingerprint
 from agent_tracker.durability.checking import check_file
-from agent_tracker.durability.manifests import Manifest, manifest_of, read_manifests, write_manifest
+from agent_tracker.durability.manifests import (
+    MAX_SERIAL,
+    Manifest,
+    backup_of,
+    manifest_of,
+    plain_lineage,
+    read_manifest,
+    read_manifests,
+    write_manifest,
+)
 from agent_tracker.durability.thinning import reasons
-from agent_tracker.errors import DamageError, DiskFullError, StoreBusyError, StoreError, UsageError
+from agent_tracker.errors import (
+    AgentTrackerError,
+    DamageError,
+    DiskFullError,
+    StoreBusyError,
+    StoreError,
+    UsageError,
+)
 from agent_tracker.files import make_directory
 from agent_tracker.locking import LockTimeoutError, locked
-from agent_tracker.obstacles import translate
 from agent_tracker.store import Store
 
 if TYPE_CHECKING:
     from agent_tracker.journal import ForgetFact
+    from agent_tracker.paths import UserPaths
 
-__all__ = ["Made", "copy_checked", "copy_out", "forget_in", "make_backup", "manifest_for", "schema_copies", "stamp"]
+__all__ = [
+    "Made",
+    "copy_checked",
+    "copy_out",
+    "damaged",
+    "forget_in",
+    "lineage_of",
+    "made_at",
+    "make_backup",
+    "manifest_for",
+    "mend",
+    "schema_copies",
+    "stamp",
+    "uncounted",
+]
 
 LOCK = "lock"
 SIZE_BYTES = 4 << 30
-UNFINISHED, FORGETTING = ".unfinished", ".forgetting"
-_OURS = re.compile(r"\d{8,}T\d{6}Z(?:-\d+)?\.(?:lmdb|manifest)")
+UNFINISHED, FORGETTING, DAMAGED = ".unfinished", ".forgetting", ".damaged"
+_OURS = re.compile(r"(\d{8,}T\d{6}Z)(?:-\d+)?\.lmdb")
+_MANIFEST = re.compile(r"\d{8,}T\d{6}Z(?:-\d+)?\.manifest")
+_MADE_DAMAGED = re.compile(_OURS.pattern + r"\.damaged(?:-\d+)?")
 _BESIDE = re.compile(
     r"\.lmdb(?:-lock|\.write|\.fingerprint(?:\..*)?|\.\d+\.new(?:-lock)?|\.unfinished)$|\.manifest\..*$"
 )
@@ -70,20 +104,21 @@ def make_backup(store: Store, *, now: int, limit: int, timeout_s: float) -> Made
     directory = store.backups_dir
     if not store.exists():
         raise StoreError(f"there is no database to copy: {store.path}", "agent-tracker flush")
-    with translated_os(store.path, "back up"):
+    with translated_os(store.path, f"write to {directory} a backup of"):
         make_directory(directory)
         try:
             with locked(os.path.join(directory, LOCK), timeout_s=timeout_s):
                 _clear(directory)
+                _mend(directory)
                 backup = _make(store, directory, now)
-                return Made(backup, _thin(directory, limit))
+                return Made(backup, _thin(directory, limit, backup.lineage))
         except LockTimeoutError as error:
             raise StoreBusyError(f"another backup is being made in {directory}", "try again") from error
 
 
 def _make(store: Store, directory: str, now: int) -> Manifest:
     look = fingerprint.look(store.path)
-    serial = max((backup.serial for backup in read_manifests(directory)), default=0) + 1
+    serial = _next_serial(directory)
     path = _free_name(directory, stamp(now))
     aside = path + UNFINISHED
     backup = copy_checked(store, aside)._replace(path=path, made_at=now, look=look, serial=serial)
@@ -91,20 +126,44 @@ def _make(store: Store, directory: str, now: int) -> Manifest:
         os.rename(aside, path)
         sync_directory(directory)
         write_manifest(backup)
-    except OSError:
-        unlink(aside)
-        unlink(path)
+        _check_counts(backup)
+    except (OSError, StoreError):
+        for each in (aside, path, manifest_of(path)):
+            unlink(each)
         raise
     sync_directory(directory)
     return backup
 
 
-def copy_out(store: Store, file: str, *, is_forced: bool) -> Manifest:
+def _check_counts(backup: Manifest) -> None:
+    """Read a manifest that was just written.
+
+    Raises:
+        StoreError: It does not say of its backup what it was to say.
+    """
+    path = manifest_of(backup.path)
+    said = read_manifest(path)
+    if said is None or said._replace(segments=backup.segments) != backup:
+        raise StoreError(f"what was written of a new backup reads otherwise: {path}", "agent-tracker backup")
+
+
+def _next_serial(directory: str) -> int:
+    """Return the number of the next backup; the others are numbered anew where there is none left."""
+    backups = read_manifests(directory)
+    if not backups or backups[0].serial < MAX_SERIAL:
+        return backups[0].serial + 1 if backups else 1
+    for serial, backup in enumerate(reversed(backups), start=1):
+        write_manifest(backup._replace(serial=serial))
+    return len(backups) + 1
+
+
+def copy_out(store: Store, file: str, *, paths: UserPaths, is_forced: bool) -> Manifest:
     """Copy the database to a file of the user's choice, aside first, and return what is in it, having read all of it.
 
     Args:
         store: The database.
         file: Absolute.
+        paths: The user's, of which no file is written over.
         is_forced: Another file may be there, which is written over.
 
     Raises:
@@ -114,9 +173,10 @@ def copy_out(store: Store, file: str, *, is_forced: bool) -> Manifest:
     """
     if not store.exists():
         raise StoreError(f"there is no database to copy: {store.path}", "agent-tracker flush")
-    _check_free(store, file, is_forced=is_forced)
+    refuse_ours(file, paths, store.path)
+    _check_free(file, is_forced=is_forced)
     directory, name = os.path.split(file)
-    with translated_os(store.path, "copy"):
+    with translated_os(store.path, f"write to {directory} a copy of"):
         _clear_asides(directory, name)
         aside = os.path.join(directory, f"{name}.{os.getpid()}{UNFINISHED}")
         try:
@@ -128,16 +188,11 @@ def copy_out(store: Store, file: str, *, is_forced: bool) -> Manifest:
     return copied._replace(path=file)
 
 
-def _check_free(store: Store, file: str, *, is_forced: bool) -> None:
+def _check_free(file: str, *, is_forced: bool) -> None:
     if os.path.isdir(file):
         raise UsageError(f"{file} is a directory", f"agent-tracker backup {os.path.join(file, 'NAME.lmdb')}")
     if not os.path.isdir(os.path.dirname(file)):
         raise UsageError(f"no such directory: {os.path.dirname(file)}", "agent-tracker backup ANOTHER-FILE")
-    ours = os.path.realpath(store.path)
-    beside = os.path.realpath(file)
-    is_ours = beside == ours or beside.startswith((f"{ours}-", f"{ours}."))
-    if is_ours or os.path.dirname(beside) == os.path.realpath(store.backups_dir):
-        raise UsageError(f"{file} is the database's own place", "agent-tracker backup ANOTHER-FILE")
     if os.path.lexists(file) and not is_forced:
         raise UsageError(f"{file} is there", "agent-tracker backup FILE --force writes over it")
 
@@ -181,8 +236,7 @@ def copy_checked(store: Store, copy: str) -> Manifest:
     try:
         store.copy_to(copy)
     except DiskFullError as error:  # LMDB's word for it names the database, which may lie on another disk
-        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        raise translate(os.path.dirname(copy), full, doing="copy the database to") from error
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.path.dirname(copy)) from error
     try:
         # Its pages were just written by LMDB itself, from those that it went through: what is in them is read.
         problems = check_file(copy, level="records").problems
@@ -204,7 +258,16 @@ def manifest_for(path: str) -> Manifest:
             raise StoreError(f"there is no database: {path}")
         records = sum(snapshot.table(name).count() for name in snapshot.names)
         commits, agents = snapshot.table("commits").count(), snapshot.table("agents").count()
-        return Manifest(path, 0, records, commits, agents, "", snapshot.applied_segments())
+        segments, lineage = snapshot.applied_segments(), snapshot.lineage()
+        return Manifest(path, 0, records, commits, agents, "", segments, lineage=plain_lineage(lineage))
+
+
+def lineage_of(store: Store) -> str:
+    """Return as which database a store was begun; where it cannot be read, that of the newest backup."""
+    with suppress(AgentTrackerError), store.snapshot() as snapshot:
+        if snapshot is not None:
+            return plain_lineage(snapshot.lineage())
+    return next((backup.lineage for backup in read_manifests(store.backups_dir)), "")
 
 
 def _free_name(directory: str, name: str) -> str:
@@ -218,35 +281,87 @@ def _free_name(directory: str, name: str) -> str:
 
 
 def _clear(directory: str) -> None:
-    """Take away what a process left that was killed while it made or rewrote a backup; the lock must be held."""
-    counted = {path for backup in read_manifests(directory) for path in (backup.path, manifest_of(backup.path))}
+    """Take away what a killed process left that made, rewrote or deleted a backup; the lock must be held."""
     for name in os.listdir(directory):
         path = os.path.join(directory, name)
-        if _BESIDE.search(name) or (_OURS.fullmatch(name) and path not in counted):
+        if _BESIDE.search(name) or (_MANIFEST.fullmatch(name) and not os.path.lexists(backup_of(path))):
             with suppress(IsADirectoryError, PermissionError):
                 unlink(path)
         elif name.endswith(".lmdb" + FORGETTING):
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _thin(directory: str, limit: int) -> tuple[str, ...]:
+def mend(directory: str, *, timeout_s: float) -> None:
+    """Have every backup count that passes its check, and keep under another name what does not.
+
+    Args:
+        directory: Of the backups.
+        timeout_s: How long to wait for another process that makes one; where that is longer, or a file can be neither
+            read nor written now, it stays as it is.
+    """
+    with suppress(LockTimeoutError, OSError), locked(os.path.join(directory, LOCK), timeout_s=timeout_s):
+        _mend(directory)
+
+
+def _mend(directory: str) -> None:
+    """Check what has no manifest that counts, and write one or set the file aside; the lock must be held."""
+    paths = uncounted(directory)
+    for path in paths:
+        with suppress(AgentTrackerError, OSError):  # one that nobody can judge now stays as it is
+            if check_file(path).problems:
+                os.rename(path, free_path(path + DAMAGED))
+                unlink(manifest_of(path))
+                continue
+            at = made_at(path)
+            before = [backup.serial for backup in read_manifests(directory) if backup.made_at <= at]
+            write_manifest(manifest_for(path)._replace(made_at=at, serial=max(before, default=0)))
+    if paths:
+        sync_directory(directory)
+
+
+def uncounted(directory: str) -> list[str]:
+    """Return the backups that do not count, the oldest first: their manifests are missing, damaged or newer."""
+    counted = {backup.path for backup in read_manifests(directory)}
+    found = (os.path.join(directory, name) for name in _names(directory) if _OURS.fullmatch(name))
+    return [path for path in found if path not in counted]
+
+
+def damaged(directory: str) -> list[str]:
+    """Return the backups that failed a check and were kept, the oldest first."""
+    return [os.path.join(directory, name) for name in _names(directory) if _MADE_DAMAGED.fullmatch(name)]
+
+
+def made_at(path: str) -> int:
+    """Return when a backup was made (Unix seconds), by its name, or by the file's time where that does not say."""
+    named = _OURS.fullmatch(os.path.basename(path))
+    with suppress(ValueError, OverflowError):
+        return calendar.timegm(time.strptime(named[1] if named else "", "%Y%m%dT%H%M%SZ"))
+    with suppress(OSError):
+        return int(os.stat(path).st_mtime)
+    return 0
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return sorted(os.listdir(directory))
+    except OSError:
+        return []
+
+
+def _thin(directory: str, limit: int, lineage: str) -> tuple[str, ...]:
     backups = read_manifests(directory)
-    staying = reasons([backup.made_at for backup in backups], limit)
+    staying = reasons([each.made_at for each in backups], limit, [each.lineage for each in backups], lineage)
     removed = tuple(backup.path for backup, reason in zip(backups, staying, strict=True) if not reason)
     for path in removed:
-        # The manifest first: a backup without one does not count.
-        unlink(manifest_of(path))
+        # The file first: a manifest alone is none, and a file alone would be checked and count again.
         unlink(path)
+        unlink(manifest_of(path))
     return removed
 
 
 def schema_copies(directory: str) -> list[tuple[str, str]]:
     """Return the copies that were made before the database's format changed, each with the version that it is of."""
-    try:
-        names = sorted(os.listdir(directory))
-    except OSError:
-        return []
-    found = [(os.path.join(directory, name), _SCHEMA.search(name)) for name in names]
+    found = [(os.path.join(directory, name), _SCHEMA.search(name)) for name in _names(directory)]
     return [(path, match[1]) for path, match in found if match]
 
 
@@ -263,11 +378,10 @@ def forget_in(directory: str, fact: ForgetFact, *, now: int, timeout_s: float) -
         return ()
     troubles = []
     try:
-        with (
-            translated_os(directory, "rewrite the backups of"),
-            locked(os.path.join(directory, LOCK), timeout_s=timeout_s),
-        ):
+        with locked(os.path.join(directory, LOCK), timeout_s=timeout_s):
             _clear(directory)
+            for path in damaged(directory):
+                unlink(path)
             manifests = {backup.path: backup for backup in read_manifests(directory)}
             for name in sorted(os.listdir(directory)):
                 path = os.path.join(directory, name)
@@ -275,8 +389,8 @@ def forget_in(directory: str, fact: ForgetFact, *, now: int, timeout_s: float) -
                     troubles += _forget_in_one(path, manifests.get(path), fact, now, timeout_s)
     except LockTimeoutError:
         troubles.append(f"the text may still be in the backups: one is being made in {directory}")
-    except StoreError as error:
-        troubles.append(f"the text may still be in the backups: {error.message}")
+    except OSError as error:
+        troubles.append(f"the text may still be in the backups in {directory}: {error.strerror or error}")
     return tuple(troubles)
 
 

@@ -97,7 +97,7 @@ def main(now_ns: int, timeout_s: float, file: str, *, is_forced: bool) -> int:
     try:
         store, _ = open_store(context)
         if file:
-            made = Made(copy_out(store, file, is_forced=is_forced), ())
+            made = Made(copy_out(store, file, paths=context.paths, is_forced=is_forced), ())
         else:
             limit = int(read_settings(context.paths, context.env)["maxBackups"].value)
             made = make_backup(store, now=context.now, limit=limit, timeout_s=timeout_s)

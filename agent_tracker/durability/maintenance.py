@@ -20,6 +20,7 @@ from agent_tracker.durability import fingerprint
 from agent_tracker.durability.backups import make_backup
 from agent_tracker.durability.manifests import read_manifests
 from agent_tracker.durability.recovery import recover
+from agent_tracker.durability.unfinished import is_unfinished
 from agent_tracker.errors import AgentTrackerError, DamageError, ForeignFileError, RecordError, StoreError
 from agent_tracker.files import make_directory, read_text, replace_file
 from agent_tracker.locking import locked
@@ -169,6 +170,8 @@ def _said(store: Store, context: Context) -> str:
 
 
 def _maintain(store: Store, context: Context) -> str:
+    if is_unfinished(store):
+        return "recovered: went on where another stopped" if recover(context) else "nothing to do"
     try:
         with store.snapshot() as snapshot:
             if snapshot is None:

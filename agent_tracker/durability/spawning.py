@@ -19,9 +19,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent_tracker.context import Context
 
-__all__ = ["last_begun", "start", "start_if_due"]
+__all__ = ["RECOVERING", "last_begun", "start", "start_if_due"]
 
 ATTEMPTED = "attempted"
+RECOVERING = "recovering"
+"""Beside the backups while a recovery has begun and not come to its end (`unfinished`)."""
+
 AGAIN_S = 60
 """How long after one process another may be started where the database needs it at once."""
 
@@ -46,7 +49,10 @@ def start_if_due(context: Context, backups_dir: str) -> bool:
 
 
 def start(context: Context, backups_dir: str) -> bool:
-    """Start the process at once: the database is damaged, or has to be checked for longer than could be waited."""
+    """Start the process at once: the database is damaged, or has to be checked for longer than could be waited.
+
+    Not where no backups are wanted by themselves: then the next `agent-tracker flush` recovers, or `recover`.
+    """
     return bool(_interval_s(context)) and _start(context, backups_dir, AGAIN_S)
 
 

@@ -30,6 +30,7 @@ __all__ = [
 
 _AGES = ((7 * 86_400, "week"), (86_400, "day"), (3600, "hour"), (60, "minute"))
 _MOST_AGENTS = 30
+_OTHER = "other"
 
 
 # -- one that was made
@@ -75,17 +76,37 @@ def backups_parts(found: Backups, now: int, *, is_checked: bool) -> list[Any]:
         ]
     else:
         parts.append("There are no backups yet.")
+    parts += _notes(found)
     parts += [f"At most {found.limit} stay, in", f"  {place(found.directory)}", _due(found, now)]
     if found.said_at:
         parts.append(f"Last, {local(found.said_at)}: {safe(found.said)}")
     return parts
 
 
+def _notes(found: Backups) -> list[str]:
+    """Return what is to be said of those of another database, and of those that do not count."""
+    notes = [
+        f"{_when(backup)} is of another database, begun anew since: agent-tracker restore {safe(backup.name)}"
+        for backup in found.backups
+        if backup.reason == _OTHER
+    ]
+    flaws = {backup.flaw for backup in found.backups}
+    if "no manifest" in flaws:
+        notes.append("What has no manifest counts for nothing until the next backup checked it.")
+    if "damaged" in flaws:
+        notes.append("What failed a check is kept, and counts for nothing; delete it when you like.")
+    return notes
+
+
+def _when(backup: Backup) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(backup.made_at))
+
+
 def _row(backup: Backup, now: int, *, is_checked: bool) -> list[str]:
     number = backup.name.partition("Z-")[2] if not backup.schema else ""
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(backup.made_at)) + (f"-{number}" if number else "")
+    when = _when(backup) + (f"-{number}" if number else "")
     counts = ["-" if count is None else str(count) for count in (backup.commits, backup.agents)]
-    stays = f"schema {safe(backup.schema)}" if backup.schema else backup.reason or "-"
+    stays = f"schema {safe(backup.schema)}" if backup.schema else backup.reason or backup.flaw or "-"
     check = [] if not is_checked else ["damaged" if backup.problems else "passes"]
     return [when, _age(now - backup.made_at), readable_size(backup.size), *counts, stays, *check]
 
@@ -125,6 +146,7 @@ def _backup_json(backup: Backup) -> dict[str, object]:
         "records": backup.records,
         "stays_as": backup.reason or None,
         "schema": safe(backup.schema) or None,
+        "flaw": backup.flaw or None,
         "passes": None if backup.problems is None else not backup.problems,
         "problems": [safe(problem) for problem in backup.problems or ()],
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from agent_tracker.durability.recovery import MISSING, SOUND
+from agent_tracker.durability.recovery import MISSING, SOUND, problem_lines
 from agent_tracker.rendering.text import as_text, counted, iso, local, place, safe
 
 if TYPE_CHECKING:
@@ -16,21 +16,22 @@ if TYPE_CHECKING:
 
 __all__ = ["plan_json", "plan_lines", "recovery_json"]
 
-SHOWN = 5
-
 
 def plan_lines(planned: Plan) -> list[str]:
     """Return what is wrong and what would be done, a line each."""
-    if planned.state == SOUND:
+    begun = ["A recovery was begun and is not finished."] if planned.is_begun else []
+    begun += [f"  It set aside {place(path)}, of which the sound records would be read." for path in planned.unfinished]
+    if planned.state == SOUND and not begun:
         return ["The database is sound: nothing to recover."]
+    if planned.state == SOUND:
+        return [*begun, *_since_lines(planned)]
     what = "is not there" if planned.state == MISSING else "is damaged:"
-    lines = [f"{place(planned.database)} {what}"]
-    lines += [f"  {safe(problem)}" for problem in planned.problems[:SHOWN]]
-    if len(planned.problems) > SHOWN:
-        lines.append(f"  and {len(planned.problems) - SHOWN} more")
+    lines = [*begun, f"{place(planned.database)} {what}"]
+    lines += [f"  {safe(problem)}" for problem in problem_lines(planned.problems)]
     if planned.state != MISSING:
         lines.append(f"It would be kept as {place(planned.database)}.damaged-TIME.")
-    lines += [f"Passed over, damaged too: {place(path)}: {safe(why)}" for path, why in planned.refused]
+    for path, why in planned.refused:
+        lines += [f"Passed over: {place(path)}", *(f"  {safe(line)}" for line in problem_lines([why]))]
     if planned.backup:
         held = f"{counted(planned.backup.commits, 'commit')}, {counted(planned.backup.agents, 'agent')}"
         lines.append(
@@ -40,9 +41,16 @@ def plan_lines(planned: Plan) -> list[str]:
         return [*lines, "There is no backup either: the next flush begins a new one."]
     else:
         lines.append("There is no backup that passes: a new database would be begun.")
-    since = counted(planned.segments, "segment")
-    where = counted(len(planned.repositories), "repository")
-    lines.append(f"Then what came since: {since} of {where}, git's reflogs, and what is sound in the damaged file.")
+    return [*lines, *_since_lines(planned)]
+
+
+def _since_lines(planned: Plan) -> list[str]:
+    number = len(planned.repositories)
+    where = "1 repository" if number == 1 else f"{number} repositories"
+    lines = [] if planned.state == SOUND else [f"Then {counted(planned.segments, 'segment')} of the spools."]
+    if planned.state != MISSING:
+        lines.append("Besides what is sound in the damaged file.")
+    lines.append(f"Besides what {where} and their reflogs say.")
     lines += [f"Not there, so not read: {place(path)}" for path in planned.unread]
     return [*lines, "To do it: agent-tracker recover"]
 
@@ -61,6 +69,8 @@ def plan_json(planned: Plan) -> dict[str, object]:
         "repositories": [_path(path) for path in planned.repositories],
         "segments": planned.segments,
         "unread": [_path(path) for path in planned.unread],
+        "is_begun": planned.is_begun,
+        "unfinished": [_path(path) for path in planned.unfinished],
     }
 
 
@@ -72,11 +82,15 @@ def recovery_json(done: Recovery | None) -> dict[str, object]:
         "recovered": True,
         **plan_json(done.plan),
         "kept_as": _path(done.kept_as) or None,
+        "kept": [_path(path) for path in done.kept],
         "facts_from_backup": done.from_backup,
         "facts_from_spools": done.from_spools,
         "commits_from_spools": done.commits,
         "facts_from_damaged_file": done.from_damaged,
         "gone": done.gone if done.is_known else None,
+        "possibly_gone": done.unsure if done.is_known else None,
+        "commits_without_marks": done.unmarked,
+        "commits_not_taken": done.homeless,
         "troubles": [safe(trouble) for trouble in done.troubles],
     }
 

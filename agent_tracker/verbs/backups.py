@@ -7,13 +7,14 @@ Never prints, and never asks.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker import journal_codec
 from agent_tracker.config import read_settings
 from agent_tracker.context import Context, open_store
 from agent_tracker.database_file import free_path
-from agent_tracker.durability.backups import SIZE_BYTES, schema_copies, stamp
+from agent_tracker.durability.backups import SIZE_BYTES, damaged, lineage_of, made_at, schema_copies, stamp, uncounted
 from agent_tracker.durability.checking import check_file
 from agent_tracker.durability.copying import back_up
 from agent_tracker.durability.maintenance import last_outcome
@@ -21,7 +22,7 @@ from agent_tracker.durability.manifests import read_manifests
 from agent_tracker.durability.spawning import last_begun
 from agent_tracker.durability.thinning import reasons
 from agent_tracker.errors import AgentTrackerError, DamageError, SpoolError, StoreError, UsageError
-from agent_tracker.files import remedy
+from agent_tracker.files import remedy, replace_file
 from agent_tracker.flush import known_repositories
 from agent_tracker.locking import LockTimeoutError, locked
 from agent_tracker.paths import RepositoryPaths
@@ -54,6 +55,11 @@ _WORDS = _CORE_WORDS | {kind.letter: kind.word for kind in journal_codec.KINDS}
 _FACT_TABLES = ("commits.oid", "events", *dict.fromkeys(k.table for k in journal_codec.KINDS if k.table != "events"))
 
 
+CHOSEN = "chosen"
+"""The file beside the backups that says which database a person restored last."""
+
+NO_MANIFEST, DAMAGED = "no manifest", "damaged"
+
 # -- the list
 
 
@@ -61,8 +67,8 @@ class Backup(NamedTuple):
     """One file of the directory.
 
     `reason` is what it stays for (`thinning`), or empty. `schema` is the version of a copy that was made before the
-    database's format changed; of such a one the counts are None. `problems`: what a check found wrong, None where none
-    was made.
+    database's format changed. `flaw` is why it does not count: NO_MANIFEST, or DAMAGED where a check found it so and it
+    was set aside. Of such ones the counts are None. `problems`: what a check found wrong now, None where none was made.
     """
 
     name: str
@@ -75,6 +81,7 @@ class Backup(NamedTuple):
     reason: str
     schema: str
     problems: tuple[str, ...] | None
+    flaw: str = ""
 
 
 class Backups(NamedTuple):
@@ -107,7 +114,7 @@ def list_backups(context: Context, *, is_checked: bool = False) -> Backups:
     settings = read_settings(context.paths, context.env)
     limit, interval_s = int(settings["maxBackups"].value), int(settings["backupInterval"].value)
     directory = store.backups_dir
-    found = list(_regular(directory, limit)) + list(_schema(directory))
+    found = list(_regular(directory, limit, lineage_of(store))) + list(_uncounted(directory)) + _schema(directory)
     if is_checked:
         found = [backup._replace(problems=check_file(backup.path).problems) for backup in found]
     begun = last_begun(directory)
@@ -115,35 +122,35 @@ def list_backups(context: Context, *, is_checked: bool = False) -> Backups:
     return Backups(directory, tuple(found), limit, interval_s, due_at, *last_outcome(directory))
 
 
-def _regular(directory: str, limit: int) -> Iterator[Backup]:
+def _regular(directory: str, limit: int, lineage: str) -> Iterator[Backup]:
     manifests = read_manifests(directory)
-    for manifest, reason in zip(manifests, reasons([each.made_at for each in manifests], limit), strict=True):
-        path, made_at, records, commits, agents = manifest[:5]
-        yield Backup(_name(path), path, made_at, _size(path), commits, agents, records, reason, "", None)
+    times, lineages = [each.made_at for each in manifests], [each.lineage for each in manifests]
+    for manifest, reason in zip(manifests, reasons(times, limit, lineages, lineage), strict=True):
+        path, at, records, commits, agents = manifest[:5]
+        yield Backup(_name(path), path, at, _size(path), commits, agents, records, reason, "", None)
+
+
+def _uncounted(directory: str) -> Iterator[Backup]:
+    for flaw, paths in ((NO_MANIFEST, uncounted(directory)), (DAMAGED, damaged(directory))):
+        for path in reversed(paths):
+            yield Backup(_name(path), path, made_at(path), _size(path), None, None, None, "", "", None, flaw)
 
 
 def _schema(directory: str) -> list[Backup]:
     found = [
-        Backup(_name(path), path, _made_at(path), _size(path), None, None, None, "", version, None)
+        Backup(_name(path), path, made_at(path), _size(path), None, None, None, "", version, None)
         for path, version in schema_copies(directory)
     ]
     return sorted(found, key=lambda backup: backup.made_at, reverse=True)
 
 
 def _name(path: str) -> str:
-    return os.path.basename(path).removesuffix(".lmdb")
+    return os.path.basename(path).partition(".lmdb")[0]
 
 
 def _size(path: str) -> int:
     try:
         return os.stat(path).st_size
-    except OSError:
-        return 0
-
-
-def _made_at(path: str) -> int:
-    try:
-        return int(os.stat(path).st_mtime)
     except OSError:
         return 0
 
@@ -162,7 +169,8 @@ def find(context: Context, named: str) -> str:
         UsageError: None is, or more than one.
     """
     directory = open_store(context)[0].backups_dir
-    names = {_name(backup.path): backup.path for backup in read_manifests(directory)}
+    paths = [backup.path for backup in read_manifests(directory)]
+    names = {_name(path): path for path in [*paths, *reversed(uncounted(directory))]}
     if not named:
         if not names:
             raise UsageError(f"there is no backup in {directory}", "agent-tracker restore FILE")
@@ -238,13 +246,13 @@ def plan(context: Context, named: str) -> Change:
         raise UsageError(f"{source} is the database itself", "agent-tracker backups")
     _check(source)
     manifests = {backup.path: backup.made_at for backup in read_manifests(store.backups_dir)}
-    made_at = manifests.get(source) or _made_at(source)
+    at = manifests.get(source) or made_at(source)
     with Store(source, SIZE_BYTES).snapshot(is_fixed=True) as then:
         if then is None:
             raise StoreError(f"there is no database at {source}", "agent-tracker backups")
         waiting, records = _waiting(context, then)
         agents = _standings([], then.agents())
-        change = Change(store.path, source, made_at, store.exists(), "", {}, {}, agents, waiting, records)
+        change = Change(store.path, source, at, store.exists(), "", {}, {}, agents, waiting, records)
         try:
             with store.snapshot() as now:
                 if now is None:
@@ -355,12 +363,20 @@ def restore(context: Context, change: Change) -> Restored:
     try:
         with locked(lock, timeout_s=context.timeout_s):
             store.replace(change.source, keep_as=kept_as, timeout_s=context.timeout_s)
+            _choose(store)
             _tell_hooks(store, context)
     except LockTimeoutError as error:
         raise SpoolError(f"a flush is running: {lock}", "try again: agent-tracker restore") from error
     except OSError as error:
         raise SpoolError(f"cannot lock {lock}: {error.strerror}", remedy(error)) from error
     return Restored(change, kept_as if os.path.lexists(kept_as) else "")
+
+
+def _choose(store: Store) -> None:
+    """Have the doctor know that the database is the one that a person wanted, if that can be written."""
+    lineage = lineage_of(store)
+    with suppress(OSError):
+        replace_file(os.path.join(store.backups_dir, CHOSEN), f"{lineage}\n")
 
 
 def _tell_hooks(store: Store, context: Context) -> None:

@@ -1,7 +1,8 @@
 """Reading one's own writes: what the hooks recorded is in the store before anything is read from it.
 
-Owns the flush that goes before every reading command, and what is read where the store cannot be: a throwaway one, made
-of the newest backup, the registry and the spools. Never prints; a store or a spool in a bad way is never an error here.
+Owns the flush that goes before every reading command, and what is read where the store cannot be, or cannot be flushed
+into: a throwaway one, made of the store or its newest backup, the registry and the spools. Never prints; a store or a
+spool in a bad way is never an error here.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from agent_tracker.config import read_rules, read_settings
 from agent_tracker.context import Context, FlushReport, open_store
 from agent_tracker.database_file import copy_bytes
 from agent_tracker.durability.manifests import Manifest, read_manifests
-from agent_tracker.errors import AgentTrackerError, ConfigError, RecordError, SpoolError, StoreError
+from agent_tracker.errors import AgentTrackerError, ConfigError, DiskFullError, RecordError, SpoolError, StoreError
 from agent_tracker.flush import PLACED, REPOSITORY_KINDS, USER_KINDS, flush
 from agent_tracker.gather import Past, Sighted, gather
 from agent_tracker.journal import RulesFact
+from agent_tracker.mounts import free_bytes
 from agent_tracker.paths import RepositoryPaths
 from agent_tracker.projects import find_project
-from agent_tracker.records import Agent, AgentFact, Fact, ProjectFact, StateFact
+from agent_tracker.records import Agent, AgentFact, Fact, ProjectFact, SeenCommit, StateFact
 from agent_tracker.registry import read_agents
 from agent_tracker.rules import format_values
 from agent_tracker.settled import is_settled
@@ -32,6 +34,7 @@ from agent_tracker.store import Store
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from agent_tracker.records import Marks
     from agent_tracker.repository import Repository
     from agent_tracker.tables import Snapshot
 
@@ -43,16 +46,21 @@ TIMEOUT_S = 1.0
 SALVAGE_BYTES = 2 << 30
 """How large a throwaway store may grow: as large as any."""
 
+MAX_COPIED_BYTES = 256 << 20
+"""How large a store may be that is copied to show what cannot be flushed into it."""
+
 MAX_TRIED = 2
 """How many backups are tried."""
 
+_RESTORE = "agent-tracker restore"
 T = TypeVar("T")
 
 
 class Reading(NamedTuple, Generic[T]):
     """What was read, what the flush before it did (None where there was none), and why something may be missing.
 
-    `is_salvaged`: the store could not be read, and `value` is what `source` says in words.
+    `is_salvaged`: the store could not be read, and `value` is what `source` says in words. Where it could be read and
+    not be flushed into, `error` says how much waits in the spools, and whether `value` has it.
     """
 
     value: T
@@ -63,7 +71,12 @@ class Reading(NamedTuple, Generic[T]):
 
 
 def read(
-    context: Context, repository: Repository | None, view: Callable[[Snapshot | None], T], *, is_fresh: bool = True
+    context: Context,
+    repository: Repository | None,
+    view: Callable[[Snapshot | None], T],
+    *,
+    is_fresh: bool = True,
+    is_exact: bool = False,
 ) -> Reading[T]:
     """Flush a repository and return what `view` makes of the store then.
 
@@ -76,6 +89,7 @@ def read(
         view: Takes a moment's store, None where there is none yet. It must return all of its answer at once, open no
             store by itself, and may be called twice.
         is_fresh: Flush first.
+        is_exact: Where that cannot be, what waits is counted and no more: it is the store itself that is asked about.
 
     Raises:
         ConfigError: The configuration is not valid.
@@ -84,7 +98,13 @@ def read(
     try:
         store, _ = open_store(context)
         report, error = _flush(store, repository, context) if is_fresh else (None, None)
+        if error:
+            with _awaited(error, store, context, repository, is_shown=not is_exact) as snapshot:
+                if snapshot:
+                    return Reading(view(snapshot), report, error, is_salvaged=False)
         with store.snapshot() as snapshot:
+            if snapshot is None:
+                _check_never_was(store)
             return Reading(view(snapshot), report, error or _rules_error(context, report), is_salvaged=False)
     except (StoreError, RecordError) as unreadable:
         cause = unreadable
@@ -97,6 +117,16 @@ def agents_of(snapshot: Snapshot | None, context: Context) -> list[Agent]:
     stored = snapshot.agents() if snapshot else []
     known = {agent.id for agent in stored}
     return stored + [agent for agent in read_agents(context.paths.registry) if agent.id not in known]
+
+
+def _check_never_was(store: Store) -> None:
+    """Refuse to take a database that is gone for one that is not there yet.
+
+    Raises:
+        StoreError: There are backups of it.
+    """
+    if read_manifests(store.backups_dir):
+        raise StoreError(f"the database is not there, of which there are backups: {store.path}", _RESTORE)
 
 
 def _flush(
@@ -116,6 +146,73 @@ def _flush(
     except OSError as error:
         where = error.filename or context.paths.state_dir
         return None, SpoolError(f"cannot flush: {where}: {error.strerror}", "agent-tracker doctor")
+
+
+@contextmanager
+def _awaited(
+    error: AgentTrackerError, store: Store, context: Context, repository: Repository | None, *, is_shown: bool
+) -> Iterator[Snapshot | None]:
+    """Yield a throwaway copy of the store with what waits in the spools, and have the error say what that is.
+
+    None stands for it where none is to be shown, where nothing waits, where the store is too large to be copied, and
+    where there is no room.
+    """
+    import tempfile  # noqa: PLC0415 -- 6 ms, for a store that cannot be written
+
+    with ExitStack() as stack:
+        snapshot, waiting = None, ""
+        try:
+            waiting = _in_words(_unapplied(store, context, repository))
+            if is_shown and waiting and store.exists() and os.path.getsize(store.path) <= MAX_COPIED_BYTES:
+                directory = tempfile.TemporaryDirectory(prefix="agent-tracker-", ignore_cleanup_errors=True)
+                copy = Store(os.path.join(stack.enter_context(directory), "copy.lmdb"), SALVAGE_BYTES)
+                _make_copy(store, copy, context, repository)
+                snapshot = stack.enter_context(copy.snapshot())
+        except ConfigError:
+            raise
+        except (AgentTrackerError, OSError):
+            pass  # the store alone is shown then
+        if waiting:
+            shown = "shown as well" if snapshot else "not shown"
+            error.message += f"; waiting in the spools, and {shown}: {waiting}"
+        yield snapshot
+
+
+def _make_copy(store: Store, copy: Store, context: Context, repository: Repository | None) -> None:
+    """Make a copy of the store, and bring into it what the spools say, by the rules that the store has."""
+    free = free_bytes(os.path.dirname(copy.path))
+    if free is not None and free < 2 * os.path.getsize(store.path):
+        raise DiskFullError(f"no room for a copy: {copy.path}")
+    store.copy_to(copy.path)
+    with copy.snapshot() as snapshot:
+
+        def marks(oid: bytes) -> Marks | None:
+            commit = snapshot.commit(oid) if snapshot else None
+            return snapshot.marks(commit.marks) if snapshot and commit else None
+
+        facts = _said_facts(context, repository, Past(marks))
+    copy.write(lambda writer: apply(writer, facts, now=context.now), timeout_s=TIMEOUT_S)
+
+
+def _unapplied(store: Store, context: Context, repository: Repository | None) -> list[Sighted]:
+    """Return what those lines of the spools say that are not in the store."""
+    with store.snapshot() as snapshot:
+        applied = snapshot.applied_segments() if snapshot else {}
+
+    def is_new(segment: Segment) -> bool:
+        return applied.get(segment.name) != segment.size
+
+    found = _sighted(context.paths.spool_dir, USER_KINDS, "", context, is_new)
+    if repository:
+        found += _sighted(RepositoryPaths(repository.common_dir).spool_dir, REPOSITORY_KINDS, "", context, is_new)
+    return found
+
+
+def _in_words(sighted: list[Sighted]) -> str:
+    commits = len({each.said.oid for each in sighted if isinstance(each.said, SeenCommit)})
+    entries = sum(not isinstance(each.said, SeenCommit) for each in sighted)
+    counts = ((commits, "commit", "commits"), (entries, "other entry", "other entries"))
+    return " and ".join(f"{count} {one if count == 1 else many}" for count, one, many in counts if count)
 
 
 def _rules_error(context: Context, report: FlushReport | None) -> ConfigError | None:
@@ -192,18 +289,29 @@ def _known_facts(context: Context, repository: Repository | None) -> list[Fact]:
     for agent in read_agents(context.paths.registry):
         facts.append(AgentFact(*agent[:5], agent.created_at))
         facts += [StateFact(agent.id, "active" if on else "retired", at) for at, on in agent.transitions]
+    return facts + _said_facts(context, repository, Past(lambda _: None))
+
+
+def _said_facts(context: Context, repository: Repository | None, past: Past) -> list[Fact]:
+    """Return what the lines of segments and spools amount to."""
     sighted = _sighted(context.paths.spool_dir, USER_KINDS, "", context)
     project = find_project(repository) if repository else ""
     if repository and project:
         sighted += _sighted(RepositoryPaths(repository.common_dir).spool_dir, REPOSITORY_KINDS, project, context)
-        facts.append(ProjectFact(project, os.fsencode(repository.main_path), b"", context.now))
-        return facts + gather(repository.common_dir, project, sighted, Past(lambda _: None))
-    return facts + gather("", "", sighted, Past(lambda _: None))
+        placed = ProjectFact(project, os.fsencode(repository.main_path), b"", context.now)
+        return [placed, *gather(repository.common_dir, project, sighted, past)]
+    return gather("", "", sighted, past)
 
 
-def _sighted(directory: str, kinds: tuple[type, ...], project: str, context: Context) -> list[Sighted]:
+def _sighted(
+    directory: str,
+    kinds: tuple[type, ...],
+    project: str,
+    context: Context,
+    is_read: Callable[[Segment], bool] = lambda _: True,
+) -> list[Sighted]:
     """Return what all lines in a spool's directory say, sealed or not."""
-    files = segments(directory)
+    files = [segment for segment in segments(directory) if is_read(segment)]
     spool = os.path.join(directory, SPOOL)
     # What is no regular file may never end, or never begin.
     if os.path.isfile(spool) and not os.path.islink(spool):

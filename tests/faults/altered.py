@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ALTERATIONS", "LATER", "alter", "program"]
+__all__ = ["ALTERATIONS", "KIND", "LATER", "alter", "program"]
 
+KIND = "AGENT_TRACKER_TEST_KIND"
+"""To which kind of line it is deaf in `deaf`."""
 LATER = "AGENT_TRACKER_TEST_LATER_S"
-"""By how many seconds the clock is ahead in `later`."""
+"""By how many seconds the clock is ahead in `later`, and in `later, without grace`."""
 
 
 def program(alteration: str) -> tuple[str, ...]:
@@ -94,6 +96,12 @@ def _no_grace() -> None:
     _replace("spool", "mark_applied", make)
 
 
+def _later_without_grace() -> None:
+    """Ahead of time, and with segments that go as soon as two backups hold them, whoever may still write to them."""
+    _later()
+    importlib.import_module("agent_tracker.flush").KEEP_SEGMENTS_S = 0  # type: ignore[attr-defined]
+
+
 def _without_fingerprint() -> None:
     """Believe that nobody but us was at the file."""
     _replace("durability.fingerprint", "matches", lambda _: lambda path: Path(path).exists())
@@ -115,15 +123,34 @@ def _restless() -> None:
     _replace("apply", "apply", make)
 
 
+def _deaf() -> None:
+    """Apply a segment, but for the lines of one kind in it."""
+    lines = importlib.import_module("agent_tracker.lines")
+    kind = os.environ[KIND].encode()
+
+    def make(read_segment: Callable[..., Any]) -> Callable[..., Any]:
+        def read_some(segment: Any, *rest: Any) -> Any:  # noqa: ANN401 -- whatever it is
+            content = Path(segment.path).read_bytes().split(b"\n")
+            unheard = [lines.parse_line(line) for line in content if line.startswith(b"1\t%s\t" % kind)]
+            seen, rejected = read_segment(segment, *rest)
+            return [said for said in seen if said not in unheard], rejected
+
+        return read_some
+
+    _replace("spool", "read_segment", make)
+
+
 ALTERATIONS: dict[str, Callable[[], None]] = {
     "as it is": lambda: None,
     "later": _later,
+    "later, without grace": _later_without_grace,
     "without dedupe": _without_dedupe,
     "apply, then delete": _apply_then_delete,
     "delete first": _delete_first,
     "no grace": _no_grace,
     "without fingerprint": _without_fingerprint,
     "restless": _restless,
+    "deaf": _deaf,
 }
 
 

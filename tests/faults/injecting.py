@@ -28,8 +28,9 @@ _ROOM = (KILL, ENOSPC, EIO)
 _MEANT: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("openat", "mkdir", "mkdirat", "rename", "renameat", "renameat2", "link", "linkat"), _ROOM),
     **dict.fromkeys(("write", "pwrite64", "writev", "pwritev", "ftruncate", "truncate", "fallocate"), _ROOM),
-    **dict.fromkeys(("fsync", "fdatasync", "msync"), _ROOM),
-    **dict.fromkeys(("read", "pread64", "unlink", "unlinkat", "getdents64", "newfstatat", "fstat"), (KILL, EIO)),
+    # Taking a name away may take room where the file system keeps what was there before.
+    **dict.fromkeys(("fsync", "fdatasync", "msync", "unlink", "unlinkat"), _ROOM),
+    **dict.fromkeys(("read", "pread64", "getdents64", "newfstatat", "fstat"), (KILL, EIO)),
     **dict.fromkeys(("stat", "lstat", "statx", "readlink", "readlinkat"), (KILL, EIO)),
     **dict.fromkeys(("chmod", "fchmod", "fchmodat", "utimensat"), (KILL, EIO)),
     # A failed one would be one that the kernel did all the same, or would be no fault of a disk.

@@ -1,8 +1,8 @@
 """The laws that hold whatever goes wrong, and the world in which it goes wrong.
 
 1. Every standing equals what follows from the stored facts.
-2. Nothing is lost: each commit that git has since the hooks were installed, and each line that was appended whole, is
-   in the store after a flush in which nothing goes wrong.
+2. Nothing is lost: each commit that git has since the hooks were installed, and what each line says that was appended
+   whole, of whatever kind, is in the store after a flush in which nothing goes wrong.
 3. Nothing is invented: no commit, agent, grade or experience that did not happen, and nothing is counted twice.
 4. `git commit` and `git push` do what they do without us, with at most a line of ours.
 5. Another flush changes nothing.
@@ -49,6 +49,17 @@ _COMMANDS = {
 }
 _IDS = {"agent": "agents", "grade": "grades", "bug": "bugs", "retro": "retrospectives", "activity": "activities"}
 """The kinds of lines whose third field is an id, and where it must show."""
+_EXPORT = ["export", "--jsonl", "-"]
+_SAID: dict[str, tuple[tuple[int, str], ...]] = {
+    **dict.fromkeys(("grade", "bug", "retro", "activity", "session", "pulse", "withdrawal"), ((2, "id"),)),
+    "agent": ((2, "id"),),
+    "state": ((2, "agent"), (3, "state"), (4, "recorded_ns")),
+    "credit": ((2, "oid"), (3, "recorded_ns")),
+    "forget": ((2, "target"),),
+    "rewrite": ((3, "old"), (4, "new")),
+    "commit": ((2, "oid"),),
+}
+"""Which fields of a line of each kind are which of the fact that it becomes; a `squash` becomes rewrites."""
 _XP_OF_COMMIT, _XP_OF_GRADED, _XP_OF_PUSH, _FIRST_CS = 5, 1, 10, 60
 _WORTH = {"bad": -1, "neutral": 1, "good": 2, "excellence": 5}
 
@@ -191,11 +202,14 @@ def waiting(world: World) -> dict[str, set[str]]:
 
 def _ids(lines: Iterable[bytes]) -> dict[str, set[str]]:
     ids: dict[str, set[str]] = {}
-    for line in lines:
-        fields = line.rpartition(b" =")[0].decode("utf-8", "surrogateescape").split("\t")
+    for fields in map(_fields, lines):
         if len(fields) > 2:
             ids.setdefault(fields[1], set()).add(fields[2])
     return ids
+
+
+def _fields(line: bytes) -> list[str]:
+    return line.rpartition(b" =")[0].decode("utf-8", "surrogateescape").split("\t")
 
 
 # -- what git must do, whatever happens to us
@@ -264,12 +278,14 @@ def check(world: World, happened: Happened | None = None, *, altered: str = "as 
         Violation: A law was broken; the message says by what.
     """
     happened = (happened or Happened()).seen(world)
+    # Whose line is whole has said who made it.
+    happened = happened._replace(unsure=happened.unsure - _ids(happened.lines).get("commit", set()))
     hints = [str(path / name) for path in world.spools() for name in ("settled", "refs")]
     reads = [[*_COMMANDS[name], "--json", "--no-flush"] for name in READ]
     flush_all = [["flush", "--json"], *(["flush", "--all", "--json"] for _ in world.repositories[1:2])]
     dump = ["dump", str(world.database)]
     first = [["alter", altered], *flush_all]
-    commands = [*first, ["verify", "--json"], dump, *reads, ["remove", *hints], *flush_all, dump]
+    commands = [*first, ["verify", "--json"], dump, *reads, _EXPORT, ["remove", *hints], *flush_all, dump]
     answers = look(commands, cwd=world.repositories[0], env=world.env)
     if len(answers) < len(commands) or any(answer.code for answer in answers):
         index, bad = next((i, each) for i, each in enumerate(answers) if each.code)
@@ -281,6 +297,7 @@ def check(world: World, happened: Happened | None = None, *, altered: str = "as 
     found = {name: json.loads(answer.out)[name] for name, answer in zip(READ, answers[middle:], strict=False)}
     _nothing_invented(world, happened, found)
     _nothing_lost(world, happened, found)
+    _nothing_said_in_vain(world, happened, answers[middle + len(reads)])
     _no_project_invented(world, json.loads(answers[middle - 1].out))
     _nothing_rejected(world)
     _nothing_changed(answers[middle - 1], answers[-1])
@@ -307,10 +324,58 @@ def _nothing_lost(world: World, happened: Happened, found: Mapping[str, Any]) ->
         if lost:
             raise Violation(f"law 2: {where} of which a line was appended are not in the store: {sorted(lost)}")
     owners = _names(found)
+    unsure = happened.unsure | ids.get("credit", set())
     for each in found["commits"]:
         oid, maker = each["commit_hash"], each["task_description"].partition(":")[0]
-        if oid not in happened.unsure and owners.get(each["agent_id"], each["claim"]) != maker:
+        if oid not in unsure and owners.get(each["agent_id"], each["claim"]) != maker:
             raise Violation(f"law 2: {oid} {each['task_description']!r} is {each['agent_id'] or each['claim']}'s")
+
+
+def _nothing_said_in_vain(world: World, happened: Happened, exported: Look) -> None:
+    """Find what every whole line says among all facts."""
+    facts: dict[str, list[dict[str, Any]]] = {}
+    for fact in map(json.loads, exported.out.splitlines()[1:-1]):
+        facts.setdefault(fact["kind"], []).append(fact)
+    known = {
+        kind: {tuple(str(fact[name]) for _, name in pairs) for fact in facts.get(kind, ())}
+        for kind, pairs in _SAID.items()
+    }
+    marks: dict[str, set[str]] = {}
+    for fact in (*facts.get("commit", ()), *facts.get("sighting", ())):
+        pairs = zip(fact["marks"][::2], fact["marks"][1::2], strict=True)
+        marks.setdefault(fact["oid"], set()).update("=".join(pair) for pair in pairs)
+    lost: list[list[str]] = []
+    for fields in map(_fields, happened.lines):
+        kind = fields[1]
+        if kind == "squash":
+            lost += _unsquashed(world, fields, known["rewrite"])
+            continue
+        is_known = tuple(fields[at] for at, _ in _SAID[kind]) in known[kind]
+        if not is_known or (kind == "commit" and not {"hook=1", *fields[6:]} <= marks[fields[2]]):
+            lost.append(fields)
+    if lost:
+        raise Violation(f"law 2: whole lines say what is not in the store: {sorted(lost)}")
+
+
+def _unsquashed(world: World, fields: list[str], rewrites: set[tuple[str, ...]]) -> Iterator[list[str]]:
+    """Yield a line that says of what the commit after some other is made, if that was made and is not known for it.
+
+    Of a commit that changes no file nothing can be in another one.
+    """
+    _, _, head, *oids = fields
+    for path in world.repositories:
+        made = list(_made_upon(world, path, head))
+        old = [oid for oid in oids if made and world.git("diff-tree", "-r", f"{oid}^", oid, cwd=path)]
+        if old and not any((oid, new) in rewrites for oid in old for new in made):
+            yield fields
+
+
+def _made_upon(world: World, repository: Path, head: str) -> Iterator[str]:
+    """Yield the commits of which another one is the only parent, on the branch that is checked out."""
+    for line in world.git("log", "--format=%H %P", cwd=repository).splitlines():
+        oid, _, parents = line.partition(" ")
+        if parents == head:
+            yield oid
 
 
 def _names(found: Mapping[str, Any]) -> dict[str, str]:

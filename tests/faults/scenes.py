@@ -7,6 +7,7 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from altered import LATER, program
 from injecting import Tracer, copied, evenly, faults_of, needs_strace
 from laws import Happened, Violation, World, check, commit, push, waiting, whole_lines
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from injecting import Fault
 
 __all__ = [
+    "BEYOND_GRACE_S",
     "ODD_TO_A_SHELL",
     "PARTS",
     "PYTHON",
@@ -28,6 +30,7 @@ __all__ = [
     "Outcome",
     "Scene",
     "append_line",
+    "back_up",
     "make_scene",
     "strike",
     "struck_tests",
@@ -38,6 +41,8 @@ PARTS = 12
 HOOKS = ("pre-commit", "post-commit", "post-rewrite")
 STORED_TEXT = "is read by nobody who flushes"
 """Stands in a record of the store."""
+BEYOND_GRACE_S = 9 * 24 * 3600
+"""After so long no segment is kept for whoever may still write to it."""
 PYTHON = "python"
 """Stands for the Python that any hook starts."""
 ODD_TO_A_SHELL = {"CODEX_THREAD_ID": "\u00e9"}
@@ -109,6 +114,7 @@ def make_scene(directory: Path) -> Scene:
     world.tracker("activity", "add", "--agent", "one", "--task", STORED_TEXT)
     push(world)
     world.tracker("flush")
+    back_up(world)
     saved = directory / "saved"
     copied(root, saved)
     before = whole_lines(world)
@@ -125,6 +131,12 @@ def make_scene(directory: Path) -> Scene:
     _lead_hooks_elsewhere(world, directory)
     copied(root, saved)
     return Scene(world, saved, Tracer(directory / "log"), Happened().seen(world))
+
+
+def back_up(world: World) -> None:
+    """Make the two backups without which no segment ever goes."""
+    for _ in range(2):
+        world.tracker("backup")
 
 
 def append_line(directory: Path, line: bytes) -> None:
@@ -153,6 +165,7 @@ class Act(NamedTuple):
     """What is done while a fault strikes, in the process itself or in a `hook` that it runs.
 
     `kinds`: what may strike there, and how many faults of each a sample has.
+    `always`: a kind of call and a part of the path it is on: it is among the calls, and no sample leaves it out.
     """
 
     name: str
@@ -160,6 +173,7 @@ class Act(NamedTuple):
     kinds: dict[str, int]
     hook: str = ""
     is_stored: bool = True
+    always: tuple[str, str] = ("", "")
 
 
 class Outcome(NamedTuple):
@@ -174,6 +188,14 @@ def flush(scene: Scene, fault: Fault | None) -> Happened:
     """Flush."""
     world = scene.world
     world.run(*scene.tracer.argv(fault), *world.program, "flush")
+    return scene.happened
+
+
+def flush_later(scene: Scene, fault: Fault | None) -> Happened:
+    """Flush when the segments that were applied before, and that two backups hold, are due to go."""
+    world = scene.world
+    argv = (*scene.tracer.argv(fault), *program("later"), "flush")
+    world.run(*argv, env={LATER: str(BEYOND_GRACE_S)})
     return scene.happened
 
 
@@ -235,7 +257,7 @@ def strike(scene: Scene, act: Act, what: str, part: int | None) -> Outcome:
     assert faults, f"{act.name} makes no call in which {what} may strike"
     struck = 0
     violations: list[str] = []
-    chosen = evenly(faults, act.kinds[what]) if part is None else faults[part::PARTS]
+    chosen = _sample(act, faults, act.kinds[what]) if part is None else faults[part::PARTS]
     for fault in chosen:
         try:
             happened = _run(scene, act, fault)
@@ -244,6 +266,14 @@ def strike(scene: Scene, act: Act, what: str, part: int | None) -> Outcome:
         except Violation as violation:
             violations.append(f"{act.name}: {fault}: {violation}")
     return Outcome(len(chosen), struck, violations)
+
+
+def _sample(act: Act, faults: list[Fault], how_many: int) -> list[Fault]:
+    """Return a fixed sample, and what must always be in it."""
+    syscall, name = act.always
+    always = [fault for fault in faults if fault.syscall == syscall and name in fault.about]
+    assert always or not syscall, f"{act.name} makes no {syscall} on {name}"
+    return list(dict.fromkeys([*always[:1], *always[-1:], *evenly(faults, how_many)]))
 
 
 def struck_tests(acts: Mapping[str, Act], metafunc: pytest.Metafunc) -> None:

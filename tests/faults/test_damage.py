@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections import Counter
+from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 import laws
@@ -144,13 +145,19 @@ def test_an_older_copy_put_in_its_place_is_filled_up_again(ward: Ward) -> None:
 
 
 def rot(ward: Ward, kind: str, seed: int) -> bytes:
-    """Damage the file as a disk does, that is without any of its times changing, and return what it is then."""
+    """Damage the file as a disk does, and return what it is then."""
+    image = damaged(kind, ward.images, seed)
+    leave_to_rot(ward, image)
+    return image
+
+
+def leave_to_rot(ward: Ward, image: bytes) -> None:
+    """Put bytes in the place of the file's own as a disk does, that is without any of its times changing."""
     status = ward.path.stat()
-    image = ward.damage(kind, seed)
+    overwrite(ward.path, image)
     os.utime(ward.path, ns=(status.st_atime_ns, status.st_mtime_ns))
     # The time of the last change of the inode cannot be put back: what is noted of it is changed instead.
     fingerprint.remember(str(ward.path), fingerprint.counts(str(ward.path)))
-    return image
 
 
 @pytest.mark.parametrize("kind", ["value", "bit-flips", "page-zeroed", "page-of-noise", "pages-swapped"])
@@ -160,10 +167,40 @@ def test_rot_is_found_by_verify(ward: Ward, record_property: Record, seeds: rang
         for seed in seeds:
             ward.restore()
             with fault(kind, seed):
-                rot(ward, kind, seed)
+                image = rot(ward, kind, seed)
                 found, telling = wrong(ward.world, ward.figures, ["verify"], is_warned)
                 assert not found
-                assert telling or kind != "value"
+                assert telling or not is_in_use(ward.images.now, image)
+
+
+def is_in_use(image: bytes, rotten: bytes) -> bool:
+    """Tell whether a value changed that the store holds, or the head of a page that is in use, its flags and bounds."""
+    size = page_size(image)
+    heads = (slice(number * size + 10, number * size + 16) for number in live_pages(image))
+    values = (slice(leaf.offset, leaf.offset + leaf.size) for leaf in records(image))
+    return any(image[part] != rotten[part] for part in (*heads, *values))
+
+
+def test_a_page_in_use_that_rots_is_found_by_verify(
+    ward: Ward, record_property: Record, request: pytest.FixtureRequest
+) -> None:
+    """A page of each table's tree, and of the list of free ones, becomes noise: verify says that it is damaged."""
+    pages = live_pages(ward.images.now)
+    if request.config.getoption("--faults") == "sample":
+        pages = {number: table for number, table in pages.items() if table in {"(free)", "(main)", "commits.project"}}
+    assert {"(free)", "(main)"} <= set(pages.values())
+    size = page_size(ward.images.now)
+    with struck("damage", record_property) as fault:
+        for number, table in pages.items():
+            ward.restore()
+            with fault(number, table):
+                at = number * size
+                noise = Random(number).randbytes(size - 16)
+                # The page's own head stays: what is in it is the only thing that is wrong.
+                leave_to_rot(ward, ward.images.now[: at + 16] + noise + ward.images.now[at + size :])
+                found, telling = wrong(ward.world, ward.figures, ["verify"], is_warned)
+                assert not found
+                assert telling
 
 
 def test_a_rotten_record_is_never_shown(ward: Ward, record_property: Record, seeds: range) -> None:
@@ -183,19 +220,11 @@ def test_a_rotten_record_is_never_shown(ward: Ward, record_property: Record, see
 # -- recovered
 
 
-@pytest.fixture
-def recovery(ward: Ward) -> Ward:
-    """A world whose program can recover, with a backup where it can make one."""
-    if ward.world.run(*ward.world.program, "recover", "--help").code:
-        pytest.skip("this version has no agent-tracker recover")
-    return ward
-
-
 @pytest.mark.parametrize("has_backup", [True, False], ids=["backup", "segments"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_recover_brings_everything_back(recovery: Ward, kind: str, *, has_backup: bool) -> None:
+def test_recover_brings_everything_back(ward: Ward, kind: str, *, has_backup: bool) -> None:
     """After proven damage all is there again, from a backup or the segments kept and git; the file is set aside."""
-    ward, world = recovery, recovery.world
+    world = ward.world
     if has_backup:
         world.tracker("backup")
         make_commits(world, "ada", 3)

@@ -1,4 +1,4 @@
-"""A flush is killed, or fails, at every one of its calls: by hand, in a push, with a store and with none."""
+"""A flush is killed, or fails, at every one of its calls: by hand, in a push, with no store, with much to delete."""
 
 from __future__ import annotations
 
@@ -16,6 +16,12 @@ ACTS = {
     for act in (
         Act("flush", scenes.flush, {"KILL": 14, "ENOSPC": 8, "EIO": 14}),
         Act("first flush", scenes.flush, {"KILL": 8, "ENOSPC": 6, "EIO": 8}, is_stored=False),
+        Act(
+            "flush that deletes",
+            scenes.flush_later,
+            {"KILL": 3, "ENOSPC": 2, "EIO": 3},
+            always=("unlink", "agent-tracker/seg-"),
+        ),
         Act("push", scenes.push_all, {"KILL": 5, "ENOSPC": 5, "EIO": 5}, hook=scenes.PYTHON),
     )
 }
@@ -38,5 +44,5 @@ def test_a_flush_breaks_no_law_wherever_it_is_struck(
     """The next flush brings in what this one did not, once."""
     outcome = strike(make_scene(tmp_path_factory.getbasetemp() / "scene"), ACTS[act], what, part)
     record_property("faults", [what, outcome.struck, len(outcome.violations)])
-    assert 2 * outcome.struck >= outcome.tried, "a process makes other calls each time: hardly any fault struck"
+    assert 10 * outcome.struck >= 9 * outcome.tried, "a process makes other calls each time: many did not strike"
     assert not outcome.violations, "\n".join(outcome.violations)

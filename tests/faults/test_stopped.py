@@ -14,8 +14,8 @@ import pytest
 import scenes
 from altered import LATER, program
 from injecting import faults_of
-from laws import DEADLINE_S, check, commit
-from scenes import make_scene
+from laws import DEADLINE_S, Violation, check, commit
+from scenes import BEYOND_GRACE_S, back_up, make_scene
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -77,11 +77,18 @@ def _wait_until_stopped(scene: Scene, git: subprocess.Popen[bytes]) -> int:
     raise AssertionError("the hook was not stopped")
 
 
-def flush_later(scene: Scene, after_s: float) -> None:
-    """Flush as if so much time had gone by."""
-    argv = (*program("later"), "flush")
-    done = scene.world.run(*argv, env={LATER: str(after_s)})
+def flush_later(scene: Scene, after_s: float, alteration: str = "later") -> None:
+    """Flush something new as if so much time had gone by, when two backups hold what was flushed before."""
+    scene.rest()
+    back_up(scene.world)
+    commit(scene.world, "one: meanwhile")
+    done = scene.world.run(*program(alteration), "flush", env={LATER: str(after_s)})
     assert done.code == 0, done
+
+
+def segments_of(late: Stopped) -> set[str]:
+    """Return the names of the segments in the repository's spool."""
+    return {path.name for path in late.spool.parent.glob("seg-*")}
 
 
 @pytest.mark.parametrize("how", HOOKS)
@@ -93,7 +100,9 @@ def test_a_late_line_is_not_lost(how: str, after_s: float, tmp_path_factory: pyt
     with stopped(scene, hook, env) as late:
         scene.world.tracker("flush")
         assert not late.spool.exists()
+        sealed = segments_of(late)
         flush_later(scene, after_s)
+        assert segments_of(late) >= sealed
         happened = scene.happened.seen(scene.world)
     check(scene.world, happened)
 
@@ -101,10 +110,25 @@ def test_a_late_line_is_not_lost(how: str, after_s: float, tmp_path_factory: pyt
 def test_a_commit_is_not_lost_by_whoever_is_stopped_beyond_the_grace(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """Even where the segment it wrote to may be gone, git has the commit: only who made it may not be known."""
+    """Even where the segment it wrote to is gone, git has the commit: only who made it is not known."""
     scene = make_scene(tmp_path_factory.getbasetemp() / "scene")
     with stopped(scene, "post-commit", {}) as late:
         scene.world.tracker("flush")
-        for days in (9, 18):
-            flush_later(scene, days * 24 * HOUR_S)
-    check(scene.world, scene.happened._replace(unsure=frozenset({late.oid})))
+        sealed = segments_of(late)
+        happened = scene.happened
+        for times in (1, 2):
+            flush_later(scene, times * BEYOND_GRACE_S)
+            happened = happened.seen(scene.world)
+        assert not segments_of(late) & sealed
+    check(scene.world, happened._replace(unsure=frozenset({late.oid})))
+
+
+def test_no_grace_is_seen(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Control: a program that keeps no segment once two backups hold it loses what is written to it late."""
+    scene = make_scene(tmp_path_factory.getbasetemp() / "scene")
+    with stopped(scene, "post-commit", {}):
+        scene.world.tracker("flush")
+        flush_later(scene, HOUR_S, "later, without grace")
+        happened = scene.happened.seen(scene.world)
+    with pytest.raises(Violation, match="law 2"):
+        check(scene.world, happened)

@@ -7,6 +7,7 @@ and escaped again. Files are written below one directory of this process, and no
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -22,10 +23,14 @@ import seeds
 
 from agent_tracker import packing, spool
 from agent_tracker.config import read_rules, read_settings
+from agent_tracker.context import Context
+from agent_tracker.durability import fingerprint
 from agent_tracker.durability.checking import check_file
+from agent_tracker.durability.maintenance import last_outcome, patrol
 from agent_tracker.durability.manifests import Manifest, read_manifests, write_manifest
 from agent_tracker.errors import AgentTrackerError, UncheckedError
 from agent_tracker.escaping import escape, escape_json, unescape
+from agent_tracker.fact_files import ARCHIVE, EXPORT, FactReader, write_facts
 from agent_tracker.fact_json import fact_from_json, fact_to_json, format_object, parse_object
 from agent_tracker.hook import read_use
 from agent_tracker.journal import JournalFact
@@ -60,6 +65,7 @@ from agent_tracker.registry import read_agents, read_policy, read_session
 from agent_tracker.repository import Repository, find_repository, head_oid
 from agent_tracker.settled import is_settled
 from agent_tracker.spool import Segment, read_segment, segments, set_aside
+from agent_tracker.store import Store
 from agent_tracker.verbs.journal import RETRO_FIELDS
 from agent_tracker.verbs.writing import read_document
 from facts import NOW, apply_all, commit_fact, project_fact, store_at
@@ -419,6 +425,52 @@ def _manifests() -> list[bytes]:
     return [Path(path).with_suffix(".manifest").read_bytes()]
 
 
+def fingerprint_file(data: bytes) -> None:
+    """What is noted of a database, which is nothing that anybody else wrote; it is noted again."""
+    path = _write(b"x" * 9000, "noted", "a.lmdb")
+    _write(data, "noted", f"a.lmdb{fingerprint.SUFFIX}")
+    assert not fingerprint.matches(path) or data.startswith(fingerprint.look(path).encode())
+    fingerprint.was_here(path)
+    found = fingerprint.counts(path)
+    assert all(count >= 0 for count in found.values())
+    fingerprint.forget(path)
+    assert not fingerprint.matches(path)
+    fingerprint.remember(path, {"commits": 1})
+    assert fingerprint.matches(path)
+    assert fingerprint.counts(path) == {"commits": 1}
+
+
+def _fingerprints() -> list[bytes]:
+    path = _write(b"x" * 9000, "noted", "a.lmdb")
+    fingerprint.remember(path, {"commits": 3, "events.rewrite": 70})
+    return [Path(fingerprint.stored_at(path)).read_bytes(), b"1 2\ncommits " + b"9" * 5000]
+
+
+def outcome(data: bytes) -> None:
+    """What the process that looks after the database said last."""
+    _write(data, "outcome", "outcome")
+    at, said = last_outcome(_place("outcome"))
+    assert 0 <= at < 10**16
+    assert at or not said
+
+
+def patrol_place(data: bytes) -> None:
+    """Where the next portion of all records begins: whatever is said, one is read, and a place is noted."""
+    store = _patrolled()
+    path = _write(data, "patrolled", "backups", "patrol")
+    os.utime(path, (0, 0))
+    patrol(Store(store.path, store.size_bytes, os.path.dirname(path)), Context(_paths(), {}, NOW * 10**9, 5.0))
+    assert os.stat(path).st_mtime == NOW
+
+
+def _patrolled() -> Store:
+    top = Path(_place("patrolled"))
+    if not (top / "backups").exists():
+        (top / "backups").mkdir(parents=True)
+        apply_all(store_at(top), [project_fact(), *(commit_fact(f"commit {number}") for number in range(30))])
+    return store_at(top)
+
+
 # -- texts -------------------------------------------------------------------------------------------------------------
 
 
@@ -434,6 +486,27 @@ def fact(data: bytes) -> None:
     with suppress(AgentTrackerError):
         found = fact_from_json(parse_object(data))
         assert fact_from_json(parse_object(format_object(fact_to_json(found)).strip())) == found
+
+
+def fact_file(data: bytes) -> None:
+    """A whole file that is imported: all that is yielded are facts, and what ends well is what was written."""
+    with suppress(AgentTrackerError):
+        reader = FactReader(io.BytesIO(data), "a file")
+        count = 0
+        for found, length in reader:
+            assert length <= len(data)
+            format_object(fact_to_json(found))
+            count += 1
+        assert count == reader.header.facts
+
+
+def _fact_files() -> list[bytes]:
+    out = io.BytesIO()
+    found = [commit_fact("a"), *seeds.facts()]
+    write_facts(out, found, kind=EXPORT, count=len(found), exported_at=NOW)
+    empty = io.BytesIO()
+    write_facts(empty, [], kind=ARCHIVE, count=0, exported_at=NOW)
+    return [out.getvalue(), empty.getvalue(), out.getvalue()[:-100], out.getvalue() * 2]
 
 
 def escaping(data: bytes) -> None:
@@ -503,6 +576,10 @@ TARGETS: dict[str, Target] = {
     "manifest": Target(manifest, _manifests),
     "document": Target(document, seeds.documents),
     "fact": Target(fact, seeds.exported, 400),
+    "fact-file": Target(fact_file, _fact_files),
+    "fingerprint": Target(fingerprint_file, _fingerprints),
+    "outcome": Target(outcome, lambda: [b"%d begun\n" % NOW, b"%d failed: \x1b[31m" % NOW, b"9" * 5000 + b" x"], 40),
+    "patrol": Target(patrol_place, lambda: [b"commits 0a0b\n", b"events \n", b"commits 0\n", b"x " + b"a" * 5000], 40),
     "escaping": Target(escaping, _texts),
     "database": Target(database, _databases, 4),
 }
