@@ -110,16 +110,16 @@ def test_damage_is_found_and_harms_nobody(ward: Ward, record_property: Record, s
                 done = ward.world.run(*ward.world.program, "flush")
                 found += [f"flush: {what}" for what in [*broken(done), *([done.err] if done.code else [])]]
                 assert not found, (sorted(telling), found)
-                overwrite_or_make(ward.path, ward.images.now)
+                put_back(ward.path, ward.images.now)
                 laws.check(ward.world)
 
 
-def overwrite_or_make(path: Path, image: bytes) -> None:
-    """Put a file's bytes back, also where it was set aside."""
-    if path.exists():
-        overwrite(path, image)
-    else:
-        path.write_bytes(image)
+def put_back(path: Path, image: bytes) -> None:
+    """Put a file's bytes back as a copy does: as another file, of which nobody says that transactions are missing."""
+    aside = path.with_name("put-back")
+    aside.write_bytes(image)
+    aside.chmod(0o600)
+    aside.replace(path)
 
 
 def test_damage_to_what_nobody_refers_to_changes_nothing(ward: Ward) -> None:
@@ -213,7 +213,7 @@ def test_a_rotten_record_is_never_shown(ward: Ward, record_property: Record, see
                 found, _ = wrong(ward.world, ward.figures, ["status", "agents", "log", "flush"], is_warned)
                 assert not found
                 git_at_work(ward.world, "ada")
-                overwrite_or_make(ward.path, ward.images.now)
+                put_back(ward.path, ward.images.now)
                 laws.check(ward.world)
 
 
@@ -235,7 +235,7 @@ def test_recover_brings_everything_back(ward: Ward, kind: str, *, has_backup: bo
         image = ward.damage(kind, seed)
         if wrong(world, figures, ["status"])[1]:
             break
-        overwrite(ward.path, ward.images.now)
+        put_back(ward.path, ward.images.now)
     else:
         assert kind == "appended", "no seed damages anything that is in use"
         return
