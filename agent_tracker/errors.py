@@ -112,7 +112,7 @@ class ForeignFileError(StoreError):
 class ForeignFormatError(ForeignFileError):
     """A file of another format that is left alone; `kind` says of which, as `database_kinds` has it."""
 
-    def __init__(self, message: str, hint: str, kind: str) -> None:
+    def __init__(self, message: str, hint: str = "", kind: str = "") -> None:
         super().__init__(message, hint)
         self.kind = kind
 
