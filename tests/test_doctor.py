@@ -992,3 +992,13 @@ def test_a_failed_deed_is_a_problem(work: GitRepo) -> None:
     found = doctor(str(work.path), context(), is_fix=True)
     assert found.mended == ()
     assert any("not ours is in the way" in problem.message for problem in found.problems)
+
+
+def test_looking_changes_nothing_around_it(work: GitRepo, tmp_path: Path) -> None:
+    """What the doctor writes for comparison, it writes in a place of its own: the directory of that stays as it is."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    temporary.chmod(0o1777)
+    for argv in (["doctor"], ["doctor", "--fix"]):
+        work.tracker(*argv, env={"TMPDIR": str(temporary)})
+        assert (temporary.stat().st_mode & 0o7777, list(temporary.iterdir())) == (0o1777, [])

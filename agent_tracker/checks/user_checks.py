@@ -270,8 +270,10 @@ def database_place(context: Context) -> Iterator[Finding]:
 def registry(context: Context) -> Iterator[Finding]:
     """Yield where the files by which hooks know agents are not those that the known agents would give."""
     with tempfile.TemporaryDirectory(prefix="at-doctor-") as place:
-        write_agents(place, known_agents(context))
-        wanted = _tree(place)
+        # In a state directory of its own: what that is taken for is kept from others.
+        scratch = os.path.join(place, "state", "registry")
+        write_agents(scratch, known_agents(context))
+        wanted = _tree(scratch)
     found = _tree(context.paths.registry)
     found.pop("policy", None)
     if found != wanted and (found or any(wanted.values())):
