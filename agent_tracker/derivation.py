@@ -466,8 +466,7 @@ def rederive(writer: Writer, now: int) -> None:
     _write_states(writer, found)
     for name in journal_tables.DERIVED:
         table = writer.table(name)
-        for key in list(table.keys()):
-            table.delete(key)
+        table.clear()
     write_journal(writer, found)
     for agent_id, (agent, _) in list(writer.numbered_agents().items()):
         expected = found.agents[agent_id]._replace(standing=found.standings[agent_id])

@@ -139,7 +139,8 @@ def _of_lmdb(path: str, said: str) -> StoreError:
     from agent_tracker.mounts import free_bytes  # noqa: PLC0415 -- only where something is wrong
 
     number = next((number for number in _NUMBERS if os.strerror(number) in said), 0)
-    if number == errno.EIO and (free_bytes(path) or LITTLE_ROOM_BYTES) < LITTLE_ROOM_BYTES:
+    free = free_bytes(path) if number == errno.EIO else None
+    if free is not None and free < LITTLE_ROOM_BYTES:
         number = errno.ENOSPC  # it writes less than it was to, and is told no more
     if number:
         return translated_error(path, OSError(number, os.strerror(number)), "use")

@@ -33,7 +33,8 @@ class Table:
     """One sub-database in one transaction, its values checked on the way out and sealed on the way in.
 
     `moved`: by how much what was written moved the sum of all records' checksums, in whatever order they are. By that
-    sum a page of another time is known, each of whose records is sound.
+    sum a page of another time is known, each of whose records is sound. `is_anew`: all was taken out, of which some may
+    have been damaged, so that the sum has to be made anew.
     """
 
     def __init__(self, txn: Any, handle: Any, name: str) -> None:
@@ -44,6 +45,7 @@ class Table:
         self._get = txn.get
         self._is_index = name in INDEXES
         self.moved = 0
+        self.is_anew = False
 
     def get(self, key: bytes) -> bytes | None:
         """Return the value at `key`, or None.
@@ -114,6 +116,12 @@ class Table:
         """Take a record out, if it is there."""
         self.moved -= self._weight(key, self._get(key, None, self._handle))
         self._txn.delete(key, db=self._handle)
+
+    def clear(self) -> None:
+        """Take every record out, whatever its checksum."""
+        for key in list(self.keys()):
+            self._txn.delete(key, db=self._handle)
+        self.is_anew = True
 
     def _weight(self, key: bytes, sealed: bytes | None) -> int:
         """Return what a record adds to the sum."""

@@ -403,9 +403,9 @@ class Writer(Snapshot):
         before, now = self.totals(), {}
         for name, table in self._tables.items():
             if name != "schema":
-                total = before[name][1] + table.moved if name in before else table.check()[1]
-                now[name] = (table.count(), total)
-                table.moved = 0
+                is_summed = name in before and not table.is_anew
+                now[name] = (table.count(), before[name][1] + table.moved if is_summed else table.check()[1])
+                table.moved, table.is_anew = 0, False
         lines = (f"{name} {count} {total}\n" for name, (count, total) in now.items())
         self._tables["schema"].put(COUNTS, "".join(lines).encode())
         return {name: count for name, (count, _) in now.items()}

@@ -363,7 +363,7 @@ def test_at_the_limit_the_error_names_the_ways_out_and_nothing_changes(tmp_path:
     assert caught.value.message == f"the database is full: {store.path} has reached its limit of 1.0 MB"
     hint = "agent-tracker config set maxDatabaseSize 2000000, or: agent-tracker archive --before 365d"
     assert caught.value.hint == hint
-    assert check_file(store.path) == before
+    assert check_file(store.path)._replace(transaction=0) == before._replace(transaction=0)
     assert problems(store) == ()
 
 
@@ -542,7 +542,7 @@ def test_no_room_for_the_copy_changes_nothing(
         assert "nothing was changed" in caught.value.message
         assert f"are free on {small_disk}" in caught.value.message
     assert (listed(small_disk), Path(store.path).stat().st_ino) == (names, inode)
-    assert check_file(store.path) == report
+    assert check_file(store.path)._replace(transaction=0) == report._replace(transaction=0)
 
 
 _COMPACT = """
@@ -572,7 +572,7 @@ def test_killed_at_any_moment_there_is_the_old_file_or_the_new(store: Store) -> 
         old = Path(store.path).stat().st_ino
         with other_process(_COMPACT, store.path, str(number)) as process:
             code = process.wait(60)
-        assert check_file(store.path) == expected, number
+        assert check_file(store.path)._replace(transaction=0) == expected._replace(transaction=0), number
         assert code in {0, -signal.SIGKILL}
         if code == 0:
             break

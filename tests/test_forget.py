@@ -502,6 +502,7 @@ def test_what_was_archived_is_forgotten_too(repo: GitRepo, home: Path, coder: st
     fact = facts_with(SECRET, bytes.fromhex(repo.head()), coder)["activity"]
     write_down(repo, fact)
     repo.ok("backup")
+    time.sleep(1)  # what is of this very second is not of before now
     ours = json.loads(repo.ok("archive", "--before", "0d", "--json"))["archived"]["path"]
     assert len(holders(home, repo)) > 2
     done = repo.tracker("forget", str(fact[0])[:8], "--yes")

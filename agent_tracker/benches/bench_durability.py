@@ -111,6 +111,6 @@ def _recover(store: Store, context: Context) -> float:
     start = time.perf_counter()
     done = recover(context)
     took_s = time.perf_counter() - start
-    if done is None or done.gone or done.commits != SINCE:
+    if done is None or done.gone or done.unsure or done.commits + done.from_damaged < SINCE:
         raise AgentTrackerError(f"the store was not recovered: {done}", "agent-tracker recover")
     return took_s
