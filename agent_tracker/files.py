@@ -9,7 +9,6 @@ import errno
 import io
 import os
 import stat
-from contextlib import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,8 +62,10 @@ def replace_file(path: str, text: str, *, mode: int = 0o600) -> None:
             file.write(text)
         os.replace(aside, path)
     except (OSError, ValueError):
-        with suppress(OSError):
+        try:  # noqa: SIM105 -- contextlib takes longer to import than a flush with nothing to do takes in all
             os.unlink(aside)
+        except OSError:
+            pass
         raise
 
 

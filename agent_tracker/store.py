@@ -41,7 +41,7 @@ __all__ = ["SCHEMA_VERSION", "FileKind", "Location", "Store", "classify", "locat
 
 SCHEMA_VERSION = migrations.CURRENT
 CHECK_TIMEOUT_S = 600.0
-FIRST_MAP_BYTES = 8 << 20
+FIRST_MAP_BYTES = 64 << 20
 """How large the map is at first, or the file if that is larger; it doubles where that is not enough."""
 
 SPARE_BYTES = 1 << 20

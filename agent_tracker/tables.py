@@ -451,6 +451,7 @@ class Writer(Snapshot):
             rows: In the order of arrival. `committed_at` is in [0, 2**40).
         """
         facts, by_project = [], []
+        facts_total, states_total, indexed_total = 0, 0, 0
         states: dict[bytes, bytes] = {}
         fact_seed, state_seed, has_state = self._commits.seed, self._states.seed, self._states.has
         pack_commit, pack_state = packing.pack_commit, packing.pack_commit_state
@@ -460,16 +461,22 @@ class Writer(Snapshot):
             key = sequence.to_bytes(4, "big")
             time_and_key = committed_at.to_bytes(5, "big") + key
             body = pack_commit(oid, project, operation, marks, committed_at, recorded_at, subject)
-            facts.append((key, body + _crc32(body, _crc32(key, fact_seed)).to_bytes(4, "little")))
+            check = _crc32(body, _crc32(key, fact_seed))
+            facts_total += check
+            facts.append((key, body + check.to_bytes(4, "little")))
             body = pack_state(sequence, status, shares)
             state_key = oid[:PREFIX_BYTES]
             if state_key in states or has_state(state_key):
                 state_key = oid
-            states[state_key] = body + _crc32(body, _crc32(state_key, state_seed)).to_bytes(4, "little")
-            by_project.append((project.to_bytes(4, "big") + time_and_key, b""))
-        self._commits.put_many(facts, append=True)
-        self._states.put_many(sorted(states.items()))
-        self._tables["commits.project"].put_many(sorted(by_project))
+            check = _crc32(body, _crc32(state_key, state_seed))
+            states_total += check
+            states[state_key] = body + check.to_bytes(4, "little")
+            index_key = project.to_bytes(4, "big") + time_and_key
+            indexed_total += _crc32(index_key)
+            by_project.append((index_key, b""))
+        self._commits.put_many(facts, facts_total, append=True)
+        self._states.put_many(sorted(states.items()), states_total)
+        self._tables["commits.project"].put_many(sorted(by_project), indexed_total)
 
     def put_commit_state(
         self, oid: bytes, status: str, shares: tuple[tuple[int, int], ...], earned_at: int | None

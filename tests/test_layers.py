@@ -361,4 +361,5 @@ def test_a_hooks_path_loads_nothing_heavy(module: str) -> None:
 
 def test_a_flush_with_nothing_to_do_loads_next_to_nothing() -> None:
     """Asking whether there is anything to flush costs less than importing typing or lmdb."""
-    assert not loaded("import agent_tracker.flush_command") & {"typing", "re", "lmdb", "subprocess", "pathlib", "enum"}
+    heavy = {"typing", "re", "lmdb", "subprocess", "pathlib", "enum", "contextlib"}
+    assert not loaded("import agent_tracker.flush_command") & heavy

@@ -358,6 +358,6 @@ def test_a_changed_byte_in_a_key_is_found(store: Store) -> None:
     with store.writer(timeout_s=1) as writer:
         key, value = next(iter(writer.table("commits.oid").items()))
         sealed = writer.table("commits.oid").sealed(key, value)
-        writer.table("commits.oid").put_many([(writer.state_key(oid("two")), sealed)])
+        writer.table("commits.oid").put_many([(writer.state_key(oid("two")), sealed)], 0)
     with pytest.raises(StoreError, match=r"damaged record in commits\.oid"):
         reading(store, lambda snapshot: snapshot.commit(oid("two")))

@@ -341,7 +341,7 @@ def checksum_wrong(table: str, key: bytes = b"") -> Callable[[Writer], None]:
 
     def damage(writer: Writer, key: bytes, body: bytes) -> None:
         sealed = writer.table(table).sealed(key, body)
-        writer.table(table).put_many([(key, sealed[:-1] + bytes([sealed[-1] ^ 1]))])
+        writer.table(table).put_many([(key, sealed[:-1] + bytes([sealed[-1] ^ 1]))], 0)
 
     return act
 

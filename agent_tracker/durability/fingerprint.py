@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 
 from agent_tracker.files import read_text, replace_file
 
@@ -68,10 +67,13 @@ def was_here(path: str) -> bool:
 def _has_pages(path: str, page_bytes: int) -> bool:
     """Tell whether some pages of the file hold their own numbers."""
     found = 0
-    with suppress(OSError), open(path, "rb") as file:
-        for number in range(1, min(os.path.getsize(path) // page_bytes, MOST_PAGES)):
-            file.seek(number * page_bytes)
-            found += int.from_bytes(file.read(8), sys.byteorder) == number
+    try:
+        with open(path, "rb") as file:
+            for number in range(1, min(os.path.getsize(path) // page_bytes, MOST_PAGES)):
+                file.seek(number * page_bytes)
+                found += int.from_bytes(file.read(8), sys.byteorder) == number
+    except OSError:
+        return False
     return found >= FEW_PAGES
 
 
@@ -114,5 +116,7 @@ def remember(path: str, records: Mapping[str, int]) -> None:
     The write lock must be held.
     """
     lines = [look(path), *(f"{name} {count}" for name, count in records.items())]
-    with suppress(OSError):
+    try:
         replace_file(stored_at(path), "\n".join(lines) + "\n")
+    except OSError:
+        return  # without it the file is checked again
