@@ -138,7 +138,7 @@ def test_damage_to_what_nobody_refers_to_changes_nothing(ward: Ward) -> None:
 
 def test_an_older_copy_put_in_its_place_is_filled_up_again(ward: Ward) -> None:
     """A person copies an old file back: it is sound, and what came since is in it again with the next flush."""
-    overwrite(ward.path, ward.images.before)
+    put_back(ward.path, ward.images.before)
     ward.world.tracker("flush")
     assert wrong(ward.world, ward.figures) == ([], set())
     laws.check(ward.world)

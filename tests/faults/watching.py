@@ -141,7 +141,9 @@ COMMANDS: Mapping[str, tuple[Sequence[str], Callable[[Any], Any]]] = {
 def seen(world: World) -> dict[str, object]:
     """Return what each command shows while all is well."""
     world.tracker("flush")
-    return {name: figures(json.loads(world.tracker(*argv))) for name, (argv, figures) in COMMANDS.items()}
+    # The doctor may have something to say of the place, whose exit code is 1 then: a small disk is nearly full.
+    shown = {name: json.loads(world.run(*world.program, *argv).out) for name, (argv, _) in COMMANDS.items()}
+    return {name: COMMANDS[name][1](each) for name, each in shown.items()}
 
 
 def wrong(
@@ -171,7 +173,7 @@ def wrong(
         found += [f"{name}: {what}" for what in broken(done)]
         if told(done, world):
             telling.add(name)
-        elif done.code:
+        elif done.code and name != "doctor":
             found.append(f"{name}: fails without saying what is damaged and what mends it: {_last(done)}")
         elif (shown := figures(json.loads(done.out))) != before[name]:
             found.append(f"{name}: a wrong figure is shown as right: {_difference(shown, before[name])}")
