@@ -592,5 +592,5 @@ def test_a_kill_while_the_copy_is_written_leaves_the_old_file(store: Store) -> N
             time.sleep(delay_ms / 1000)
             process.kill()
             process.wait(60)
-        assert check_file(store.path) == expected
+        assert check_file(store.path)._replace(transaction=0) == expected._replace(transaction=0)
     assert problems(store) == ()

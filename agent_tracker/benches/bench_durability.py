@@ -105,12 +105,21 @@ def _must_verify(store: Store) -> None:
 
 def _recover(store: Store, context: Context) -> float:
     """Damage the store, recover it, and return how many seconds that took."""
-    with open(store.path, "r+b") as file:
-        file.seek(os.path.getsize(store.path) // 2 // PAGE_BYTES * PAGE_BYTES)
-        file.write(bytes(PAGE_BYTES))
+    _damage(store)
     start = time.perf_counter()
     done = recover(context)
     took_s = time.perf_counter() - start
     if done is None or done.gone or done.unsure or done.commits + done.from_damaged < SINCE:
         raise AgentTrackerError(f"the store was not recovered: {done}", "agent-tracker recover")
     return took_s
+
+
+def _damage(store: Store) -> None:
+    """Put zeros in the place of a page that is in use, from the middle of the file on."""
+    pages = os.path.getsize(store.path) // PAGE_BYTES
+    for page in range(pages // 2, pages):
+        with open(store.path, "r+b") as file:
+            file.seek(page * PAGE_BYTES)
+            file.write(bytes(PAGE_BYTES))
+        if check_file(store.path).problems:
+            return
