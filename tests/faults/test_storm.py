@@ -39,7 +39,7 @@ SLACK_S = 15
 DEADLINES_S = {"commit": 0, "push": 5, "flush": 30, "grade": 30, "read": 0, "verify": 0, "backup": 60, "export": 0}
 """How long each may wait for others: a flush for three locks, one after the other; who only reads waits for nobody."""
 BUSY = re.compile(
-    "error: (?:another flush is running: .*|the database is being written by another process: .*|"
+    "error: (?:another flush is running: .*|the database is being written or checked by another process: .*|"
     "another process writes the database: .*|the database is being checked, which takes longer than .*)"
 )
 """What a command may say that has waited for others until its deadline."""
@@ -326,7 +326,7 @@ def test_a_storm_over_eight_repositories(
     ("said", "is_harmless"),
     [
         ("error: another flush is running: /x/flush.lock\nhint: try again: agent-tracker flush", True),
-        ("error: the database is being written by another process: /x.lmdb", True),
+        ("error: the database is being written or checked by another process: /x.lmdb", True),
         ("error: the database /x.lmdb is another user's", False),
         ("error: nothing else can be said", False),
     ],
