@@ -309,20 +309,20 @@ def test_a_flush_says_it(repo: GitRepo) -> None:
 
 def test_the_map_begins_small_and_doubles(tmp_path: Path) -> None:
     """Work that meets a full map is done again from its beginning in one that is twice as large."""
-    store = Store(str(tmp_path / "store.lmdb"), 64 << 20)
+    store = Store(str(tmp_path / "store.lmdb"), 512 << 20)
     filled(store, [project_fact(), BOB])
     sizes = []
 
     def work(writer: Writer) -> int:
         sizes.append(_map_bytes(writer))
-        facts: list[Fact] = [activity(n, size=10_000) for n in range(1900)]
+        facts: list[Fact] = [activity(n, size=80_000) for n in range(1900)]
         return apply(writer, facts, now=NOW).entries
 
     assert store.write(work, timeout_s=5) == 1900
-    assert sizes == [8 << 20, 16 << 20, 32 << 20]
+    assert sizes == [64 << 20, 128 << 20, 256 << 20]
     assert reading(store, lambda snapshot: snapshot.table("activities").count()) == 1900
     assert problems(store) == ()
-    assert store.write(_map_bytes, timeout_s=5) == 32 << 20
+    assert store.write(_map_bytes, timeout_s=5) == 256 << 20
 
 
 def _map_bytes(writer: Writer) -> int:
@@ -338,14 +338,14 @@ def _map_bytes(writer: Writer) -> int:
 
 def test_a_full_map_replays_the_work_and_nothing_of_the_first_time_stays(tmp_path: Path) -> None:
     """What was written before the map was full is not there twice, nor half."""
-    store = Store(str(tmp_path / "store.lmdb"), 64 << 20)
+    store = Store(str(tmp_path / "store.lmdb"), 512 << 20)
     filled(store, [project_fact(), BOB])
     attempts = []
 
     def work(writer: Writer) -> None:
         attempts.append(1)
         writer.table("messages").put(b"attempt %d" % len(attempts), b"x")
-        apply(writer, [activity(n, size=10_000) for n in range(900)], now=NOW)
+        apply(writer, [activity(n, size=80_000) for n in range(900)], now=NOW)
 
     store.write(work, timeout_s=5)
     assert len(attempts) == 2
