@@ -13,6 +13,7 @@ from agent_tracker.books import Books, Gain, Milestone
 from agent_tracker.credit import Node, initial_status, replay
 from agent_tracker.journal import ForgetFact, JournalFact
 from agent_tracker.journal_apply import JournalApplication
+from agent_tracker.marks import named_sessions
 from agent_tracker.records import (
     COUNTED,
     AgentFact,
@@ -31,7 +32,7 @@ from agent_tracker.records import (
     UndoneFact,
     is_agent,
 )
-from agent_tracker.registration import Identity, Roster, identify, named_sessions
+from agent_tracker.registration import Identity, Roster, identify
 from agent_tracker.stored_facts import (
     corrected_credits,
     is_lost,

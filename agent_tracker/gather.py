@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from agent_tracker.errors import GitError
 from agent_tracker.git import CommitObject, changed_lines, list_commits, read_commits
 from agent_tracker.instructions import setup_marks
+from agent_tracker.marks import IDENTITY_TRAILERS
 from agent_tracker.records import (
     AgentFact,
     CommitFact,
@@ -25,7 +26,7 @@ from agent_tracker.records import (
     UndoneFact,
 )
 from agent_tracker.reflog import Entry, Left, Moved, Undone
-from agent_tracker.registration import COPIED, IDENTITY_TRAILERS
+from agent_tracker.registration import COPIED
 from agent_tracker.tracing import Clues, Known, Target, trace
 
 if TYPE_CHECKING:

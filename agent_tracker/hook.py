@@ -16,9 +16,10 @@ from agent_tracker.errors import AgentTrackerError, ConfigError
 from agent_tracker.escaping import escape
 from agent_tracker.files import read_text
 from agent_tracker.lines import commit_line
+from agent_tracker.marks import VARIABLES, client_name, find_clients
 from agent_tracker.paths import RepositoryPaths, UserPaths, user_paths
 from agent_tracker.records import UNCLAIMED, Agent, Marks, SeenCommit, is_agent
-from agent_tracker.registration import VARIABLES, Identity, Roster, client_name, find_clients, identify
+from agent_tracker.registration import Identity, Roster, identify
 from agent_tracker.registry import read_agents, read_policy, read_session
 from agent_tracker.repository import Repository, repository_at
 from agent_tracker.spool import append

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from agent_tracker import journal_tables, packing
 from agent_tracker.files import read_bytes
 from agent_tracker.journal import PulseFact, SessionFact
+from agent_tracker.marks import named_sessions
 from agent_tracker.processes import is_running
 from agent_tracker.records import CommitFact, SightingFact
-from agent_tracker.registration import named_sessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -11,7 +11,7 @@ import pytest
 
 from agent_tracker.config import MAX_SIZE_BYTES
 from agent_tracker.errors import AgentTrackerError
-from agent_tracker.registration import VARIABLES
+from agent_tracker.marks import VARIABLES
 from agent_tracker.store import Store, classify
 from agent_tracker.verify import verify
 from gitrepo import GitRepo

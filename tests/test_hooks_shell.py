@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from agent_tracker.installation.install import SHARED, hook_texts
-from agent_tracker.registration import CLIENTS, EXACT_VALUES, VARIABLES
+from agent_tracker.marks import CLIENTS, EXACT_VALUES, VARIABLES
 from agent_tracker.registry import write_session
 from gitrepo import Done, GitRepo, run
 

@@ -22,9 +22,9 @@ from agent_tracker.every_fact import count_facts, every_fact
 from agent_tracker.fact_files import ARCHIVE, FactReader, write_facts
 from agent_tracker.fact_json import FACTS, format_object
 from agent_tracker.journal import GRADES, PULSES, ActivityFact, BugFact, ForgetFact, RetroFact, RulesFact
+from agent_tracker.marks import SESSION_VARIABLE
 from agent_tracker.paths import user_paths
 from agent_tracker.records import OPERATIONS, AgentFact, CommitFact, Fact, ProjectFact, RewriteFact, SightingFact
-from agent_tracker.registration import SESSION_VARIABLE
 from agent_tracker.registry import read_agents
 from agent_tracker.rules import format_values
 from agent_tracker.verbs.moving import STREAM, Imported, export_facts, import_facts

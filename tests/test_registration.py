@@ -7,20 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_tracker.errors import RegistrationError
+from agent_tracker.marks import CLIENTS, SESSION_VARIABLES, VARIABLES, client_name, find_clients
 from agent_tracker.records import HUMAN, MICRO, UNCLAIMED, Agent, Marks
-from agent_tracker.registration import (
-    CLIENTS,
-    SESSION_VARIABLES,
-    VARIABLES,
-    Identity,
-    Roster,
-    agent_id,
-    check_registration,
-    client_name,
-    find_clients,
-    identify,
-    whole,
-)
+from agent_tracker.registration import Identity, Roster, agent_id, check_registration, identify, whole
 from facts import NOW, UNHURRIED, agent
 
 EXPLICIT, BY_CLIENT, BY_TRAILER, BY_USE = (

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent_tracker.errors import AgentTrackerError, GitError
-from agent_tracker.registration import VARIABLES
+from agent_tracker.marks import VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -103,7 +103,7 @@ def agents_list(  # noqa: PLR0913 -- its options
     no_flush: NoFlush = False,
 ) -> None:
     """Compare agents: by XP earned, or another figure; over all projects or in this one."""
-    from agent_tracker.registration import client_name  # noqa: PLC0415
+    from agent_tracker.marks import client_name  # noqa: PLC0415
     from agent_tracker.verbs.sheets import seen_since  # noqa: PLC0415
     from agent_tracker.views.standings import Query  # noqa: PLC0415
 

@@ -16,8 +16,9 @@ from agent_tracker.errors import GitError, RegistrationError, SpoolError, StoreE
 from agent_tracker.files import replace_file
 from agent_tracker.flush import flush, known_agents, tell_hooks
 from agent_tracker.lines import MAX_FIELD, agent_line, credit_line, state_line
+from agent_tracker.marks import client_name
 from agent_tracker.records import COUNTED, HUMAN, Agent, AgentFact, CreditFact, Standing, StateFact
-from agent_tracker.registration import Roster, agent_id, check_registration, client_name, whole
+from agent_tracker.registration import Roster, agent_id, check_registration, whole
 from agent_tracker.spool import append, ensure_directory
 from agent_tracker.stored_facts import find_correction
 from agent_tracker.verbs.grading import check_person
@@ -48,7 +49,7 @@ def register(context: Context, name: str, *, model: str, scope: str, client: str
         name: What people call it.
         model: The language model.
         scope: Its domain of responsibility.
-        client: The program it runs in, as `registration.CLIENTS` names them; may be empty.
+        client: The program it runs in, as `marks.CLIENTS` names them; may be empty.
 
     Raises:
         RegistrationError: It is registered already, or a string cannot be kept.

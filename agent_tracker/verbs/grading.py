@@ -16,8 +16,9 @@ from agent_tracker.grades import parse_grade
 from agent_tracker.hook import current_identity
 from agent_tracker.journal import MAX_NOTE, SIDES, ForgetFact, GradeFact
 from agent_tracker.journal_codec import subject_of
+from agent_tracker.marks import AGENT_VARIABLE
 from agent_tracker.records import is_agent, main_agent
-from agent_tracker.registration import AGENT_VARIABLE, Roster
+from agent_tracker.registration import Roster
 from agent_tracker.verbs.noting import Work, check_installed, find_work, home_of, is_person, new_id, note
 from agent_tracker.verbs.reading import agents_of
 from agent_tracker.verbs.writing import check_text

@@ -18,9 +18,10 @@ from agent_tracker.hook import current_identity
 from agent_tracker.journal import MAX_WORD, ActivityFact, GradeFact, RetroFact
 from agent_tracker.journal_codec import KINDS, subject_of
 from agent_tracker.journal_entries import activities, retros
+from agent_tracker.marks import SESSION_VARIABLE
 from agent_tracker.projects import find_project
 from agent_tracker.records import is_agent
-from agent_tracker.registration import SESSION_VARIABLE, Roster
+from agent_tracker.registration import Roster
 from agent_tracker.verbs.grading import check_maker, check_person
 from agent_tracker.verbs.noting import Noted, check_installed, find_commit, find_work, is_person, new_id, note
 from agent_tracker.verbs.reading import agents_of

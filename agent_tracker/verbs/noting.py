@@ -15,10 +15,10 @@ from agent_tracker.flush import flush
 from agent_tracker.git import resolve_commit
 from agent_tracker.hook import environment_marks
 from agent_tracker.lines import fact_line
+from agent_tracker.marks import AGENT_VARIABLE, SESSION_VARIABLE, find_clients
 from agent_tracker.paths import RepositoryPaths
 from agent_tracker.projects import find_project
 from agent_tracker.records import HUMAN, UNCLAIMED, Commit, main_agent
-from agent_tracker.registration import AGENT_VARIABLE, SESSION_VARIABLE, find_clients
 from agent_tracker.spool import append, ensure_directory
 from agent_tracker.stored_facts import home_of
 

@@ -16,17 +16,11 @@ from agent_tracker.errors import ConfigError, RegistrationError, SpoolError, Usa
 from agent_tracker.hook import current_identity, environment_marks, explain
 from agent_tracker.journal import MAX_COUNT, MAX_WORD, PulseFact, SessionFact
 from agent_tracker.lines import fact_line
+from agent_tracker.marks import SESSION_VARIABLE, SESSION_VARIABLES, client_name, find_clients, named_sessions
 from agent_tracker.processes import start_of
 from agent_tracker.projects import find_project
 from agent_tracker.records import is_agent
-from agent_tracker.registration import (
-    SESSION_VARIABLE,
-    SESSION_VARIABLES,
-    Roster,
-    client_name,
-    find_clients,
-    named_sessions,
-)
+from agent_tracker.registration import Roster
 from agent_tracker.registry import keep_session, read_session, write_session
 from agent_tracker.spool import SPOOL, Segment, append, read_segment, segments
 from agent_tracker.verbs.noting import Noted, check_installed, new_id, note

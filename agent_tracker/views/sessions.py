@@ -8,8 +8,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
+from agent_tracker.marks import named_sessions
 from agent_tracker.records import COUNTED, main_agent
-from agent_tracker.registration import named_sessions
 from agent_tracker.xp import pulse_micro
 
 if TYPE_CHECKING:
