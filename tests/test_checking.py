@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent_tracker.durability import checking, fingerprint
+from agent_tracker.durability import child, fingerprint
 from agent_tracker.durability.checking import check_file
 from agent_tracker.errors import DamageError, StoreBusyError, UncheckedError
 from agent_tracker.locking import locked
@@ -35,7 +35,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     run = subprocess.run
 
     def counted(argv: list[str], **options: object) -> object:
-        started.append(argv[4])
+        started.append(argv[6])
         return run(argv, **options)  # type: ignore[call-overload]
 
     monkeypatch.setattr(subprocess, "run", counted)
@@ -203,7 +203,7 @@ def test_a_process_that_was_killed_from_outside_proves_nothing(
     store: Store, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """Out of memory, say: the file may be as sound as any."""
-    monkeypatch.setattr(checking, "_BOOT", f"import os; os.kill(os.getpid(), {int(number)})")
+    monkeypatch.setattr(child, "_BOOT", f"import os; os.kill(os.getpid(), {int(number)})")
     with pytest.raises(UncheckedError, match="could not be made"):
         check_file(store.path)
 

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parent.parent / "agent_tracker"
 TIERS: tuple[frozenset[str], ...] = (
     frozenset({"__init__", "errors", "journal", "records"}),
     frozenset({"escaping", "derived", "instructions", "rules", "journal_codec", "installation.hook_scripts"}),
-    frozenset({"grades", "lines", "marks", "packing", "files", "locking", "trees"}),
+    frozenset({"grades", "lines", "marks", "packing", "files", "locking", "trees", "durability.child"}),
     frozenset(
         {
             "fact_json",

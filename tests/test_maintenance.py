@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent_tracker.context import Context, open_store
-from agent_tracker.durability import fingerprint, maintenance
+from agent_tracker.durability import fingerprint, maintenance, spawning
 from agent_tracker.durability.maintenance import BEGUN, FAILED, last_outcome, patrol
 from agent_tracker.durability.manifests import read_manifests
 from agent_tracker.durability.spawning import start_if_due
@@ -85,8 +85,12 @@ def store() -> Store:
 
 
 def maintained(now: int = NOW, *, limit_s: float = 600, env: dict[str, str] | None = None, before: str = "") -> None:
-    """Run what the process does, in a process of its own, and wait for it."""
-    call = f"sys.exit(main({now * 10**9}, limit_s={limit_s}))"
+    """Run what the process does, as if it had been started now, in a process of its own, and wait for it."""
+    if backups_dir().is_dir():
+        attempted = backups_dir() / spawning.ATTEMPTED  # what it does is a flush too, which starts no other then
+        attempted.touch()
+        os.utime(attempted, (now, now))
+    call = f"sys.exit(main('{now * 10**9}', limit_s={limit_s}))"
     code = f"import sys\n{before}\nfrom agent_tracker.durability.maintenance import main\n{call}"
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -5,10 +5,10 @@ Owns starting that process and understanding how it ended. What it does there is
 
 from __future__ import annotations
 
-import sys
 from typing import NamedTuple
 
 from agent_tracker.durability import fingerprint
+from agent_tracker.durability.child import is_by_damage, last_words, run_child, signal_name
 from agent_tracker.errors import UncheckedError
 
 __all__ = ["COMPLETE", "LEVELS", "CheckReport", "check_file"]
@@ -19,13 +19,6 @@ LEVELS = ("records", "file")
 TIMEOUT_S = 600.0
 COMPLETE = "."
 """The last line of a check that came to its end."""
-
-_BOOT = """
-import sys
-level, path, *sys.path = sys.argv[1:]
-from agent_tracker.durability.inspecting import main
-sys.exit(main(level, path))
-"""
 
 
 class CheckReport(NamedTuple):
@@ -59,21 +52,20 @@ def check_file(path: str, *, level: str = "file", timeout_s: float = TIMEOUT_S) 
     """
     import subprocess  # noqa: PLC0415 -- only for a file that is not known to be sound
 
-    argv = [sys.executable, "-ISc", _BOOT, level, path, *sys.path]
     try:
-        done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout_s, check=False)
+        done = run_child("inspecting", level, path, timeout_s=timeout_s)
     except subprocess.TimeoutExpired as error:
         message = f"the database is being checked, which takes longer than {timeout_s:g} s: {path}"
         raise UncheckedError(message, "agent-tracker flush") from error
     except OSError as error:
         raise UncheckedError(f"no process can be started to check {path}: {error.strerror}", "try again") from error
     lines = done.stdout.decode("utf-8", "replace").splitlines()
-    if -done.returncode in _faults():
-        end = f"reading it ended a process by {_signal_name(-done.returncode)}"
+    if done.returncode < 0 and is_by_damage(-done.returncode):
+        end = f"reading it ended a process by {signal_name(-done.returncode)}"
         return CheckReport({}, (*_problems(lines), end))
     if done.returncode or lines[-1:] != [COMPLETE]:
-        last = (done.stderr.decode("utf-8", "replace").strip().splitlines() or ["nothing"])[-1]
-        raise UncheckedError(f"the check of {path} could not be made: {last[:300]}", "agent-tracker doctor")
+        said = last_words(done.stderr)
+        raise UncheckedError(f"the check of {path} could not be made: {said}", "agent-tracker doctor")
     rows = (line.removeprefix("= ").rpartition(" ") for line in lines if line.startswith("= "))
     counts = {name: int(count) for name, _, count in rows if count.isdigit()}
     transaction, problems = counts.pop(fingerprint.TRANSACTION, 0), _problems(lines)
@@ -82,22 +74,5 @@ def check_file(path: str, *, level: str = "file", timeout_s: float = TIMEOUT_S) 
     return CheckReport(counts, problems, transaction)
 
 
-def _faults() -> set[int]:
-    """Return the signals by which reading a damaged page ends a process; any other came from outside."""
-    import signal  # noqa: PLC0415 -- as above
-
-    names = ("SIGABRT", "SIGBUS", "SIGSEGV", "SIGILL", "SIGFPE")
-    return {int(getattr(signal, name)) for name in names if hasattr(signal, name)}
-
-
 def _problems(lines: list[str]) -> tuple[str, ...]:
     return tuple(line.removeprefix("- ") for line in lines if line.startswith("- "))
-
-
-def _signal_name(number: int) -> str:
-    import signal  # noqa: PLC0415 -- as above
-
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -17,6 +17,7 @@ from agent_tracker.config import read_settings
 from agent_tracker.context import Context, open_store
 from agent_tracker.durability import fingerprint
 from agent_tracker.durability.backups import Made, copy_out, make_backup
+from agent_tracker.durability.child import last_words, run_child, signal_name
 from agent_tracker.durability.manifests import Manifest
 from agent_tracker.errors import AgentTrackerError, StoreError
 from agent_tracker.paths import user_paths
@@ -27,12 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["back_up", "main"]
 
 TIMEOUT_S = 600.0
-_BOOT = """
-import sys
-now_ns, timeout_s, file, forced, *sys.path = sys.argv[1:]
-from agent_tracker.durability.copying import main
-sys.exit(main(int(now_ns), float(timeout_s), file, is_forced=bool(forced)))
-"""
 
 
 def back_up(context: Context, file: str = "", *, is_forced: bool = False) -> Made:
@@ -52,12 +47,8 @@ def back_up(context: Context, file: str = "", *, is_forced: bool = False) -> Mad
 
     store, _ = open_store(context)
     words = [str(context.now_ns), str(context.timeout_s), file, "forced" if is_forced else ""]
-    argv = [sys.executable, "-ISc", _BOOT, *words, *sys.path]
-    nothing = subprocess.DEVNULL
     try:
-        done = subprocess.run(
-            argv, stdin=nothing, capture_output=True, env=dict(context.env), timeout=TIMEOUT_S, check=False
-        )
+        done = run_child("copying", *words, timeout_s=TIMEOUT_S, env=context.env)
     except subprocess.TimeoutExpired as error:
         raise StoreError(f"a copy of {store.path} takes longer than {TIMEOUT_S:g} s", "check the disk") from error
     except OSError as error:
@@ -67,8 +58,8 @@ def back_up(context: Context, file: str = "", *, is_forced: bool = False) -> Mad
     try:
         said = json.loads(done.stdout)
     except ValueError as error:
-        last = (done.stderr.decode("utf-8", "replace").strip().splitlines() or ["nothing"])[-1]
-        raise StoreError(f"the copy of {store.path} could not be made: {last[:300]}", "agent-tracker doctor") from error
+        last = last_words(done.stderr)
+        raise StoreError(f"the copy of {store.path} could not be made: {last}", "agent-tracker doctor") from error
     if "error" in said:
         raise vars(errors)[said["error"]](said["message"], said["hint"])
     return Made(Manifest(**said["backup"]), tuple(said["removed"]))
@@ -76,9 +67,6 @@ def back_up(context: Context, file: str = "", *, is_forced: bool = False) -> Mad
 
 def _ended(store: Store, number: int) -> AgentTrackerError:
     """Return what it means that a signal ended the process, having had the whole file checked."""
-    import signal  # noqa: PLC0415 -- as above
-
-    name = signal.Signals(number).name
     with suppress(OSError):
         fingerprint.forget(store.path)
     try:
@@ -86,21 +74,24 @@ def _ended(store: Store, number: int) -> AgentTrackerError:
             pass
     except AgentTrackerError as error:
         return error
-    message = f"copying {store.path} was ended by {name}; the file was checked, and is sound"
+    message = f"copying {store.path} was ended by {signal_name(number)}; the file was checked, and is sound"
     return StoreError(message, "agent-tracker backup")
 
 
-def main(now_ns: int, timeout_s: float, file: str, *, is_forced: bool) -> int:
-    """Make it, as the process of its own, and print what came of it as JSON. Returns 0: an error is told there too."""
+def main(now_ns: str, timeout_s: str, file: str, forced: str) -> int:
+    """Make it, as the process of its own, and print what came of it as JSON. Returns 0: an error is told there too.
+
+    The words are those of `back_up`; the last is empty where no other file may be written over.
+    """
     os.umask(0o077)
-    context = Context(user_paths(os.environ), os.environ, now_ns, timeout_s)
+    context = Context(user_paths(os.environ), os.environ, int(now_ns), float(timeout_s))
     try:
         store, _ = open_store(context)
         if file:
-            made = Made(copy_out(store, file, paths=context.paths, is_forced=is_forced), ())
+            made = Made(copy_out(store, file, paths=context.paths, is_forced=bool(forced)), ())
         else:
             limit = int(read_settings(context.paths, context.env)["maxBackups"].value)
-            made = make_backup(store, now=context.now, limit=limit, timeout_s=timeout_s)
+            made = make_backup(store, now=context.now, limit=limit, timeout_s=context.timeout_s)
         said: dict[str, object] = {"backup": made.backup._asdict(), "removed": made.removed}
     except AgentTrackerError as error:
         said = {"error": _told_as(error), "message": error.message, "hint": error.hint}

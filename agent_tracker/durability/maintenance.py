@@ -18,6 +18,7 @@ from agent_tracker.config import read_settings
 from agent_tracker.context import Context, open_store
 from agent_tracker.durability import fingerprint
 from agent_tracker.durability.backups import make_backup
+from agent_tracker.durability.child import is_by_damage, signal_name
 from agent_tracker.durability.manifests import read_manifests
 from agent_tracker.durability.recovery import recover
 from agent_tracker.durability.unfinished import is_unfinished
@@ -42,17 +43,14 @@ PORTIONS = 27
 
 NICENESS = 10
 MAX_DESCRIPTORS = 1024
-BY_DAMAGE = frozenset({"SIGBUS", "SIGABRT", "SIGSEGV"})
-"""How a process ends that reads a damaged page."""
-
 BY_CHANCE = frozenset({StoreError, ForeignFileError, RecordError})
 """What else may come of reading one: all of the file is checked then, and it is tried once more."""
 
 
-def main(now_ns: int, *, limit_s: float = LIMIT_S) -> int:
+def main(now_ns: str, *, limit_s: float = LIMIT_S) -> int:
     """Do what is due, as the process of its own. Returns 0: what became of it is written down."""
     _be_modest()
-    context = Context(user_paths(os.environ), os.environ, now_ns, timeout_s=30.0)
+    context = Context(user_paths(os.environ), os.environ, int(now_ns), timeout_s=30.0)
     store, _ = open_store(context)
     with suppress(OSError):
         make_directory(store.backups_dir)
@@ -97,15 +95,15 @@ def _watched(store: Store, context: Context, limit_s: float) -> str:
     if not hasattr(os, "fork"):
         return _said(store, context)
     said, ended_by = _in_child(store, context, limit_s)
-    if ended_by in BY_DAMAGE:
+    if is_by_damage(ended_by):
         with suppress(OSError):
             fingerprint.forget(store.path)
         said, ended_by = _in_child(store, context, limit_s)
     return said
 
 
-def _in_child(store: Store, context: Context, limit_s: float) -> tuple[str, str]:
-    """Return what the child said, or how it ended if it said nothing, and the signal that ended it."""
+def _in_child(store: Store, context: Context, limit_s: float) -> tuple[str, int]:
+    """Return what the child said, or how it ended if it said nothing, and the signal that ended it, 0 for none."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -120,11 +118,11 @@ def _in_child(store: Store, context: Context, limit_s: float) -> tuple[str, str]
             os.killpg(child, signal.SIGKILL)
     status = os.waitpid(child, 0)[1]
     if is_late:
-        return f"{FAILED}it took longer than {limit_s:g} s", ""
+        return f"{FAILED}it took longer than {limit_s:g} s", 0
     if os.WIFSIGNALED(status):
-        name = signal.Signals(os.WTERMSIG(status)).name
-        return f"{FAILED}it was ended by {name}", name
-    return said or f"{FAILED}it ended by itself, with exit code {os.WEXITSTATUS(status)}", ""
+        number = os.WTERMSIG(status)
+        return f"{FAILED}it was ended by {signal_name(number)}", number
+    return said or f"{FAILED}it ended by itself, with exit code {os.WEXITSTATUS(status)}", 0
 
 
 def _be_child(store: Store, context: Context, writer: int, limit_s: float) -> None:

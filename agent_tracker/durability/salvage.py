@@ -12,13 +12,14 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker import packing
+from agent_tracker.durability.child import run_child
 from agent_tracker.errors import AgentTrackerError, RecordError, UncheckedError
 from agent_tracker.records import CommitFact, ProjectFact
 from agent_tracker.store import Store
 from agent_tracker.tables import marks_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from agent_tracker.records import Fact, Marks
     from agent_tracker.table import Table
@@ -37,12 +38,6 @@ TIMEOUT_S = 300.0
 UNREADABLE = (AgentTrackerError, struct.error, ValueError, IndexError)
 _FRAME = struct.Struct("<BII")
 _END = 0xFF
-_BOOT = """
-import sys
-path, restored, jobs, *sys.path = sys.argv[1:]
-from agent_tracker.durability.salvage import main
-sys.exit(main(path, restored, jobs.split()))
-"""
 
 Records = dict[str, dict[bytes, bytes]]
 """What is sound, by table and key."""
@@ -156,12 +151,8 @@ def _read(path: str, restored: str) -> Records:
 def _said(path: str, restored: str, jobs: list[str]) -> bytes:
     import subprocess  # noqa: PLC0415 -- for a damaged file alone
 
-    argv = [sys.executable, "-ISc", _BOOT, path, restored, " ".join(jobs), *sys.path]
-    nothing = subprocess.DEVNULL
     try:
-        return subprocess.run(
-            argv, stdin=nothing, stdout=subprocess.PIPE, stderr=nothing, timeout=TIMEOUT_S, check=False
-        ).stdout
+        return run_child("salvage", path, restored, *jobs, timeout_s=TIMEOUT_S).stdout
     except subprocess.TimeoutExpired as error:
         return error.stdout or b""
     except OSError as error:
@@ -183,7 +174,7 @@ def _take(said: bytes, records: Records) -> int:
     return done
 
 
-def main(path: str, restored: str, jobs: list[str]) -> int:
+def main(path: str, restored: str, *jobs: str) -> int:
     """Write the sound records of some tables to stdout, as far as they can be read; return 1 where one ended early."""
     try:
         with Store(path, 0).snapshot(is_fixed=True) as snapshot:
@@ -197,7 +188,7 @@ def main(path: str, restored: str, jobs: list[str]) -> int:
     return 0
 
 
-def _do(snapshot: Snapshot | None, present: Snapshot | None, jobs: list[str]) -> None:
+def _do(snapshot: Snapshot | None, present: Snapshot | None, jobs: Sequence[str]) -> None:
     write, flush = sys.stdout.buffer.write, sys.stdout.buffer.flush
     for job in jobs:
         name, _, direction = job.partition(":")

@@ -8,10 +8,10 @@ take along what its other threads hold.
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import suppress
 
 from agent_tracker.config import read_settings
+from agent_tracker.durability.child import child_argv
 from agent_tracker.errors import ConfigError
 from agent_tracker.files import replace_file
 
@@ -28,12 +28,6 @@ RECOVERING = "recovering"
 AGAIN_S = 60
 """How long after one process another may be started where the database needs it at once."""
 
-_BOOT = """
-import sys
-now_ns, *sys.path = sys.argv[1:]
-from agent_tracker.durability.maintenance import main
-sys.exit(main(int(now_ns)))
-"""
 _SHELL, _DETACH = "/bin/sh", 'umask 077; "$@" &'
 
 
@@ -94,7 +88,7 @@ def _stamp(path: str, now_ns: int) -> None:
 
 def _spawn(context: Context) -> None:
     """Start the process in a session of its own, with nothing to read from and nothing to write to."""
-    argv = [sys.executable, "-ISc", _BOOT, str(context.now_ns), *sys.path]
+    argv = child_argv("maintenance", str(context.now_ns))
     env = {name: value for name, value in context.env.items() if not name.startswith("GIT_")}
     if hasattr(os, "posix_spawn"):
         try:
