@@ -8,7 +8,7 @@ Invariant: every fully appended record is in the spool or a segment until a dura
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,10 +17,10 @@ from agent_tracker.abandon import Losses, find_losses
 from agent_tracker.apply import Applied, apply
 from agent_tracker.config import read_rules, rules_trouble
 from agent_tracker.context import Context, FlushReport, open_store
-from agent_tracker.durability.spawning import RECOVERING, start, start_if_due
-from agent_tracker.errors import ConfigError, DamageError, SpoolError, StoreError, UncheckedError
+from agent_tracker.durability.spawning import start, start_if_due
+from agent_tracker.errors import AgentTrackerError, ConfigError, DamageError, SpoolError, StoreError, UncheckedError
 from agent_tracker.export.writing import write_exports
-from agent_tracker.files import read_text, remedy, replace_file
+from agent_tracker.files import read_text, replace_file
 from agent_tracker.gather import Arrived, Past, Sighted, gather
 from agent_tracker.journal import (
     ActivityFact,
@@ -35,7 +35,6 @@ from agent_tracker.journal import (
 )
 from agent_tracker.lapse import Lapsed, find_lapsed, look_again
 from agent_tracker.lines import squash_line
-from agent_tracker.locking import LockTimeoutError, locked
 from agent_tracker.moved import find_move, make_up
 from agent_tracker.observe import (
     LOOK_AGAIN_S,
@@ -62,19 +61,29 @@ from agent_tracker.records import (
 )
 from agent_tracker.reflog import Left
 from agent_tracker.registry import is_current, read_agents, write_agents
-from agent_tracker.repository import Repository, worktrees
+from agent_tracker.repository import Repository, known_repository, worktrees
 from agent_tracker.rules import Timeline, format_values
-from agent_tracker.spool import Segment, append, ensure_directory, mark_applied, read_segment, seal, segments, set_aside
+from agent_tracker.spool import (
+    Segment,
+    append,
+    ensure_directory,
+    flush_locked,
+    mark_applied,
+    read_segment,
+    seal,
+    segments,
+    set_aside,
+)
 from agent_tracker.tracing import Known
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from agent_tracker.records import Agent, Commit
     from agent_tracker.store import Store
     from agent_tracker.tables import Snapshot, Writer
 
-__all__ = ["flush", "known_agents", "known_repositories", "tell_hooks"]
+__all__ = ["flush", "known_agents", "known_repositories", "known_spools", "named_repositories", "tell_hooks"]
 
 KEEP_SEGMENTS_S = 7 * 24 * 3600
 MIN_COPIES = 2
@@ -152,8 +161,6 @@ def flush(repository: Repository | None, context: Context) -> FlushReport:
         start(context, store.backups_dir)
         raise
     report = report._replace(warnings=report.warnings + _fullness(context, store))
-    if os.path.lexists(os.path.join(store.backups_dir, RECOVERING)):
-        start(context, store.backups_dir)
     start_if_due(context, store.backups_dir)
     if context.told is not None:
         context.told.append(report)
@@ -169,7 +176,7 @@ def _flush(repository: Repository | None, context: Context, store: Store, avoide
         repository = None
     with ExitStack() as stack:
         for spool in spools:
-            _lock(stack, spool.directory, context.timeout_s)
+            stack.enter_context(flush_locked(spool.directory, timeout_s=context.timeout_s))
             seal(spool.directory, now_ns=context.now_ns)
         before = settled.look(context.paths, context.env, repository, store.path) if repository else ""
         plan = _plan(store, spools, repository, context)
@@ -224,8 +231,7 @@ def tell_hooks(context: Context, changed: Agent | None = None) -> None:
         SpoolError: The state directory cannot be written, or a flush is running.
     """
     ensure_directory(context.paths.spool_dir)
-    with ExitStack() as stack:
-        _lock(stack, context.paths.spool_dir, context.timeout_s)
+    with flush_locked(context.paths.spool_dir, timeout_s=context.timeout_s):
         agents = [agent for agent in known_agents(context) if changed is None or agent.id != changed.id]
         _write_registry(context, [*agents, changed] if changed else agents)
 
@@ -237,23 +243,27 @@ def _write_registry(context: Context, agents: list[Agent]) -> None:
         raise SpoolError(f"cannot write {context.paths.registry}: {error.strerror}", "check its permissions") from error
 
 
-def known_repositories(context: Context) -> list[str]:
-    """Return the paths of the repositories that the store or the list of installations knows and that still exist."""
+def named_repositories(context: Context) -> list[str]:
+    """Return the paths of all repositories that the store or the list of installations names, there or not."""
     store, _ = open_store(context)
     with store.snapshot() as snapshot:
         paths = [os.fsdecode(project.path) for project in snapshot.projects()] if snapshot else []
     paths += read_text(context.paths.repositories).split("\n")
-    return [path for path in dict.fromkeys(paths) if path and os.path.isdir(path)]
+    return [path for path in dict.fromkeys(paths) if path]
 
 
-def _lock(stack: ExitStack, directory: str, timeout_s: float) -> None:
-    path = os.path.join(directory, "flush.lock")
-    try:
-        stack.enter_context(locked(path, timeout_s=timeout_s))
-    except LockTimeoutError as error:
-        raise SpoolError(f"another flush is running: {path}", "try again: agent-tracker flush") from error
-    except OSError as error:
-        raise SpoolError(f"cannot lock {path}: {error.strerror}", remedy(error)) from error
+def known_repositories(context: Context) -> list[str]:
+    """Return the paths of the repositories that the store or the list of installations knows and that still exist."""
+    return [path for path in named_repositories(context) if os.path.isdir(path)]
+
+
+def known_spools(context: Context, repositories: Iterable[str]) -> list[str]:
+    """Return the directories of the user's own spool and of those of these repositories, as far as they are there."""
+    directories = [context.paths.spool_dir]
+    for path in repositories:
+        with suppress(AgentTrackerError):
+            directories.append(RepositoryPaths(known_repository(path).common_dir).spool_dir)
+    return list(dict.fromkeys(directories))
 
 
 def _is_needed(plan: _Plan, store: Store) -> bool:

@@ -16,9 +16,8 @@ from agent_tracker.escaping import escape
 from agent_tracker.journal import JournalFact
 from agent_tracker.journal_codec import blanked, kind_of
 from agent_tracker.lines import credit_line, fact_line, parse_line
-from agent_tracker.locking import LockTimeoutError, locked
 from agent_tracker.records import CreditFact
-from agent_tracker.spool import PREFIX, SPOOL
+from agent_tracker.spool import PREFIX, SPOOL, flush_locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -57,11 +56,9 @@ def redact_spool(directory: str, target: str, texts: Iterable[str], *, timeout_s
         return _blank_line(line, target, needles)
 
     try:
-        with locked(os.path.join(directory, "flush.lock"), timeout_s=timeout_s):
+        with flush_locked(directory, timeout_s=timeout_s, command="agent-tracker forget"):
             names = sorted(name for name in os.listdir(directory) if name == SPOOL or name.startswith(PREFIX))
             return sum(_redact_file(os.path.join(directory, name), blank, is_whole=name != SPOOL) for name in names)
-    except LockTimeoutError as error:
-        raise SpoolError(f"a flush is running in {directory}", "try again") from error
     except OSError as error:
         raise SpoolError(f"cannot rewrite {error.filename or directory}: {error.strerror}", "then again") from error
 

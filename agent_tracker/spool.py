@@ -1,7 +1,7 @@
 """The spool: facts that are not yet in the store. Append, seal, read, set aside, delete.
 
-Owns the files `spool`, `seg-*`, `pending` and `*.rejected` in one directory: a repository's, or the user's own. Never
-decides what a line means to anybody's standing, and never deletes a segment by itself.
+Owns the files `spool`, `seg-*`, `pending`, `flush.lock` and `*.rejected` in one directory: a repository's, or the
+user's own. Never decides what a line means to anybody's standing, and never deletes a segment by itself.
 
 Appending takes no lock: one write of one framed line, whose leading newline cuts off a torn line before it. Sealing
 renames the file; a writer that still holds it open makes the segment grow, which is noticed by its size.
@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.errors import RecordError, SpoolError
 from agent_tracker.escaping import escape
 from agent_tracker.files import GROUP, is_others, make_directory, make_private, own_files, remedy, replace_file
 from agent_tracker.lines import parse_line
+from agent_tracker.locking import LockTimeoutError, locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +34,7 @@ __all__ = [
     "Segment",
     "append",
     "ensure_directory",
+    "flush_locked",
     "mark_applied",
     "read_segment",
     "seal",
@@ -43,6 +45,7 @@ __all__ = [
 SPOOL = "spool"
 PENDING = "pending"
 PREFIX = "seg-"
+FLUSH_LOCK = "flush.lock"
 MAX_SEGMENT_BYTES = 1 << 30
 MAX_LINE_BYTES = 10 << 20
 """More than any line of ours has; one that is longer is not read whole."""
@@ -89,6 +92,29 @@ def ensure_directory(directory: str) -> None:
     except OSError as error:
         raise SpoolError(f"cannot create {directory}: {error.strerror}", remedy(error)) from error
     _check_directory(directory)
+
+
+@contextmanager
+def flush_locked(directory: str, *, timeout_s: float, command: str = "agent-tracker flush") -> Iterator[None]:
+    """Keep every other flush of this directory's spool out.
+
+    Args:
+        directory: Of the spool; it is there.
+        timeout_s: How long to wait for a flush that is at work.
+        command: What a person would give again.
+
+    Raises:
+        SpoolError: A flush is running, or the lock cannot be had.
+    """
+    path = os.path.join(directory, FLUSH_LOCK)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(path, timeout_s=timeout_s))
+        except LockTimeoutError as error:
+            raise SpoolError(f"another flush is running: {path}", f"try again: {command}") from error
+        except OSError as error:
+            raise SpoolError(f"cannot lock {path}: {error.strerror}", remedy(error)) from error
+        yield
 
 
 def _check_directory(directory: str) -> None:

@@ -631,7 +631,7 @@ def test_a_restore_waits_for_a_flush_and_a_writer(store: Store) -> None:
     change = verb.plan(patient, "")
     spool = Path(patient.paths.spool_dir)
     spool.mkdir(parents=True, exist_ok=True)
-    with locked(str(spool / "flush.lock"), timeout_s=1), pytest.raises(SpoolError, match="a flush is running"):
+    with locked(str(spool / "flush.lock"), timeout_s=1), pytest.raises(SpoolError, match="another flush is running"):
         verb.restore(patient, change)
     with locked(store.path + ".write", timeout_s=1), pytest.raises(StoreError, match="being written"):
         verb.restore(patient, change)

@@ -347,7 +347,7 @@ def test_links_and_other_peoples_files_are_left_alone(tmp_path: Path) -> None:
 
 def test_a_running_flush_is_not_waited_for_forever(tmp_path: Path) -> None:
     """The lock is the flush's own, and it has a deadline."""
-    with locked(str(tmp_path / "flush.lock"), timeout_s=1), pytest.raises(SpoolError, match="a flush is running"):
+    with locked(str(tmp_path / "flush.lock"), timeout_s=1), pytest.raises(SpoolError, match="another flush is running"):
         redact_spool(str(tmp_path), fact_id("b"), [], timeout_s=0.05)
 
 

@@ -470,7 +470,7 @@ def test_nothing_is_replaced_while_a_flush_is_running() -> None:
     before = database().read_bytes()
     with (
         locked(f"{context().paths.spool_dir}/flush.lock", timeout_s=1),
-        pytest.raises(SpoolError, match="a flush is running"),
+        pytest.raises(SpoolError, match="another flush is running"),
     ):
         recover(context()._replace(timeout_s=0.1))
     assert database().read_bytes() == before

@@ -23,7 +23,7 @@ from agent_tracker.git import run
 from agent_tracker.locking import LockTimeoutError, locked
 from agent_tracker.paths import RepositoryPaths
 from agent_tracker.registration import Roster
-from agent_tracker.spool import PENDING, SPOOL, ensure_directory
+from agent_tracker.spool import FLUSH_LOCK, PENDING, SPOOL, ensure_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -115,7 +115,7 @@ def rejected_lines(directory: str) -> Iterator[Finding]:
 
 def flush_lock(directory: str, *, wait_s: float = LOCK_WAIT_S) -> Iterator[Finding]:
     """Yield a flush that holds the lock longer than a flush takes."""
-    path = os.path.join(directory, "flush.lock")
+    path = os.path.join(directory, FLUSH_LOCK)
     if not os.path.isfile(path):
         return
     try:

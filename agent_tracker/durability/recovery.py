@@ -29,12 +29,11 @@ from agent_tracker.durability.salvage import Salvaged, salvaged
 from agent_tracker.durability.unfinished import Unfinished, drop_note, is_unfinished, read_note, write_note
 from agent_tracker.errors import AgentTrackerError, SpoolError, StoreBusyError, StoreError
 from agent_tracker.files import make_directory, read_text, remedy, replace_file
-from agent_tracker.flush import flush, tell_hooks
+from agent_tracker.flush import flush, known_spools, tell_hooks
 from agent_tracker.locking import LockTimeoutError, locked
-from agent_tracker.paths import RepositoryPaths
 from agent_tracker.records import CommitFact, Fact, ProjectFact
 from agent_tracker.repository import known_repository
-from agent_tracker.spool import ensure_directory, segments
+from agent_tracker.spool import ensure_directory, flush_locked, segments
 from agent_tracker.store import Store
 
 if TYPE_CHECKING:
@@ -207,19 +206,11 @@ def _projects(source: str, *, is_fixed: bool = True) -> dict[int, ProjectFact]:
         return dict(snapshot.numbered_projects()) if snapshot else {}
 
 
-def _spools(repositories: Iterable[str], context: Context) -> list[str]:
-    directories = [context.paths.spool_dir]
-    for path in repositories:
-        with suppress(AgentTrackerError):
-            directories.append(RepositoryPaths(known_repository(path).common_dir).spool_dir)
-    return directories
-
-
 def _count_segments(repositories: Iterable[str], context: Context, backup: Manifest | None) -> int:
     """Return how many segments a backup does not hold as they are."""
     held = backup.segments if backup else {}
     number = 0
-    for directory in _spools(repositories, context):
+    for directory in known_spools(context, repositories):
         with suppress(AgentTrackerError):
             number += sum(held.get(segment.name) != segment.size for segment in segments(directory))
     return number
@@ -268,14 +259,8 @@ def _alone(store: Store, context: Context) -> Iterator[None]:
 def _no_flush(context: Context) -> Iterator[None]:
     """Keep flushes out: what one planned is not true of the database that takes the place of the one that it read."""
     ensure_directory(context.paths.spool_dir)
-    lock = os.path.join(context.paths.spool_dir, "flush.lock")
-    try:
-        with locked(lock, timeout_s=context.timeout_s):
-            yield
-    except LockTimeoutError as error:
-        raise SpoolError(f"a flush is running: {lock}", "try again: agent-tracker recover") from error
-    except OSError as error:
-        raise SpoolError(f"cannot lock {lock}: {error.strerror}", remedy(error)) from error
+    with flush_locked(context.paths.spool_dir, timeout_s=context.timeout_s, command="agent-tracker recover"):
+        yield
 
 
 def _restore(store: Store, planned: Plan, note: Unfinished | None, context: Context) -> Unfinished | None:
@@ -340,7 +325,7 @@ def _finish(store: Store, planned: Plan, note: Unfinished, context: Context, *, 
     reckoned = reckoning.Reckoning(
         held,
         note.at_ns,
-        _spools(planned.repositories, context),
+        known_spools(context, planned.repositories),
         before if is_new else note.restored,
         before,
         store,

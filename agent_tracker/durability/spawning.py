@@ -32,13 +32,17 @@ _SHELL, _DETACH = "/bin/sh", 'umask 077; "$@" &'
 
 
 def start_if_due(context: Context, backups_dir: str) -> bool:
-    """Start the process if the last was begun long enough ago (`backupInterval`); tell whether it was started.
+    """Start the process if the last was begun long enough ago; tell whether it was started.
+
+    That is `backupInterval`, or as good as at once where a recovery has yet to come to its end.
 
     Args:
         context: Its environment is handed on, without git's variables.
         backups_dir: Where the backups of the database are.
     """
     interval_s = _interval_s(context)
+    if os.path.lexists(os.path.join(backups_dir, RECOVERING)):
+        interval_s = min(interval_s, AGAIN_S)
     return bool(interval_s) and _start(context, backups_dir, interval_s)
 
 

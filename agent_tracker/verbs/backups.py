@@ -21,14 +21,11 @@ from agent_tracker.durability.maintenance import last_outcome
 from agent_tracker.durability.manifests import read_manifests
 from agent_tracker.durability.spawning import last_begun
 from agent_tracker.durability.thinning import reasons
-from agent_tracker.errors import AgentTrackerError, DamageError, SpoolError, StoreError, UsageError
-from agent_tracker.files import remedy, replace_file
-from agent_tracker.flush import known_repositories
-from agent_tracker.locking import LockTimeoutError, locked
-from agent_tracker.paths import RepositoryPaths
+from agent_tracker.errors import DamageError, SpoolError, StoreError, UsageError
+from agent_tracker.files import replace_file
+from agent_tracker.flush import known_repositories, known_spools
 from agent_tracker.registry import write_agents
-from agent_tracker.repository import known_repository
-from agent_tracker.spool import ensure_directory, segments
+from agent_tracker.spool import ensure_directory, flush_locked, segments
 from agent_tracker.store import Store
 from agent_tracker.verbs.grading import check_person
 
@@ -318,17 +315,11 @@ def _is_same(pair: Standings) -> bool:
 def _waiting(context: Context, then: Snapshot) -> tuple[int, int]:
     """Return how many segments of the known spools a backup does not hold as they are, and how many lines they have."""
     held = then.applied_segments()
-    directories = [context.paths.spool_dir]
     try:
         known = known_repositories(context)
     except StoreError:
         known = [os.fsdecode(project.path) for project in then.projects()]
-    for path in known:
-        try:
-            directories.append(RepositoryPaths(known_repository(path).common_dir).spool_dir)
-        except AgentTrackerError:
-            continue
-    found = [each for directory in dict.fromkeys(directories) for each in segments(directory)]
+    found = [each for directory in known_spools(context, known) for each in segments(directory)]
     waiting = [each for each in found if held.get(each.name) != each.size]
     return len(waiting), sum(_lines(each.path) for each in waiting)
 
@@ -359,16 +350,10 @@ def restore(context: Context, change: Change) -> Restored:
     store, _ = open_store(context)
     kept_as = free_path(f"{os.path.realpath(store.path)}.before-restore-{stamp(context.now)}")
     ensure_directory(context.paths.spool_dir)
-    lock = os.path.join(context.paths.spool_dir, "flush.lock")
-    try:
-        with locked(lock, timeout_s=context.timeout_s):
-            store.replace(change.source, keep_as=kept_as, timeout_s=context.timeout_s)
-            _choose(store)
-            _tell_hooks(store, context)
-    except LockTimeoutError as error:
-        raise SpoolError(f"a flush is running: {lock}", "try again: agent-tracker restore") from error
-    except OSError as error:
-        raise SpoolError(f"cannot lock {lock}: {error.strerror}", remedy(error)) from error
+    with flush_locked(context.paths.spool_dir, timeout_s=context.timeout_s, command="agent-tracker restore"):
+        store.replace(change.source, keep_as=kept_as, timeout_s=context.timeout_s)
+        _choose(store)
+        _tell_hooks(store, context)
     return Restored(change, kept_as if os.path.lexists(kept_as) else "")
 
 

@@ -18,8 +18,7 @@ from agent_tracker.database_file import ARCHIVES
 from agent_tracker.durability.backups import forget_in
 from agent_tracker.errors import AgentTrackerError, UsageError
 from agent_tracker.export.writing import refresh_exports
-from agent_tracker.files import read_text
-from agent_tracker.flush import flush, known_repositories
+from agent_tracker.flush import flush, named_repositories
 from agent_tracker.journal import ForgetFact
 from agent_tracker.paths import RepositoryPaths
 from agent_tracker.projects import find_project
@@ -224,19 +223,10 @@ def _in_archives(directory: str, fact_id: str) -> Iterator[str]:
 def _repositories(context: Context) -> tuple[list[Repository], list[str]]:
     """Return every known repository that is there, and the paths of those that are not."""
     present, missing = {}, []
-    for path in _known_paths(context):
+    for path in named_repositories(context):
         try:
             repository = known_repository(path)
             present[os.path.realpath(repository.common_dir)] = repository
         except AgentTrackerError:
             missing.append(path)
     return list(present.values()), missing
-
-
-def _known_paths(context: Context) -> list[str]:
-    """Return the paths of all repositories that were ever known, also of those that are not there."""
-    store, _ = open_store(context)
-    with store.snapshot() as snapshot:
-        stored = [os.fsdecode(project.path) for project in snapshot.projects()] if snapshot else []
-    listed = read_text(context.paths.repositories).split("\n")
-    return [path for path in dict.fromkeys([*known_repositories(context), *stored, *listed]) if path]
