@@ -32,12 +32,12 @@ from agent_tracker.table import Table
 from agent_tracker.tables import TABLES, VERSION, Snapshot, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from agent_tracker.durability.checking import CheckReport
     from agent_tracker.figures import Figures
 
-__all__ = ["SCHEMA_VERSION", "FileKind", "Location", "Store", "classify", "locate"]
+__all__ = ["SCHEMA_VERSION", "FileKind", "Location", "Store", "classify", "damage", "locate", "read_fixed"]
 
 SCHEMA_VERSION = migrations.CURRENT
 CHECK_TIMEOUT_S = 600.0
@@ -48,7 +48,6 @@ SPARE_BYTES = 1 << 20
 """How much larger than its limit a database may get where its format changes: one that is full must not stay old."""
 
 T = TypeVar("T")
-_RECOVER = "agent-tracker recover"
 _checked: dict[str, tuple[str, dict[str, int]]] = {}
 """What the files looked like that this process had checked, and the counts of their records: some can keep no other."""
 
@@ -156,7 +155,7 @@ class Store:
         if self.path not in _checked or _checked[self.path][0] != now:
             report = _read_in_full(self.path, timeout_s=self._check_timeout_s)
             if report.problems:
-                raise DamageError(f"the database {self.path} is damaged: {report.problems[0]}", _RECOVER)
+                raise damage(self.path, report.problems)
             _checked[self.path] = (now, {**report.counts, fingerprint.TRANSACTION: report.transaction})
         counts = _checked[self.path][1]
         if is_kept and len(counts) > 1:  # another program's has none that we know of
@@ -291,7 +290,7 @@ class Store:
             problems = _read_in_full(aside).problems
             if problems:
                 unlink(aside)
-                raise DamageError(f"the database {self.path} is damaged: {problems[0]}", _RECOVER)
+                raise damage(self.path, problems)
             os.rename(aside, copy)
             sync_directory(directory)
         return copy
@@ -305,7 +304,7 @@ class Store:
 
     def _remember_counted(self) -> None:
         """Keep the fingerprint of a file that was just closed, and the counts that it holds itself."""
-        with Store(self.path, self.size_bytes).snapshot(is_fixed=True) as snapshot:
+        with read_fixed(self.path) as snapshot:
             fingerprint.remember(self.path, snapshot.counts() if snapshot else {})
 
     # -- the file as a whole
@@ -401,10 +400,9 @@ class Store:
 
     @contextmanager
     def _aside(self) -> Iterator[str]:
-        real = self.path
-        aside = f"{real}.{os.getpid()}.new"
+        aside = f"{self.path}.{os.getpid()}.new"
         try:
-            unlink_killed(real)
+            unlink_killed(self.path)
             with translated_os(self.path, "write a copy of"):
                 yield aside
         finally:
@@ -420,22 +418,21 @@ class Store:
         report = _read_in_full(aside)
         if report.problems:
             raise DamageError(f"the copy for {self.path} is damaged: {report.problems[0]}", "agent-tracker backups")
-        with Store(aside, self.size_bytes).snapshot(is_fixed=True) as snapshot:
+        with read_fixed(aside) as snapshot:
             version = snapshot.schema_version() if snapshot else ""
         names = migrations.tables_of(version)
         for _ in range(2):
             with self._changing(aside) as (env, txn):
                 handles = {name: env.open_db(name.encode(), txn, create=False) for name in names}
                 Writer(txn, handles).set_schema_version(version)
-        real = self.path
         fingerprint.forget(self.path)
-        if keep_as and os.path.lexists(real):
+        if keep_as and os.path.lexists(self.path):
             try:
-                os.link(real, keep_as)
+                os.link(self.path, keep_as)
             except OSError:
-                os.rename(real, keep_as)
-        os.replace(aside, real)
-        sync_directory(os.path.dirname(real))
+                os.rename(self.path, keep_as)
+        os.replace(aside, self.path)
+        sync_directory(os.path.dirname(self.path))
         fingerprint.remember(self.path, report.counts)
 
     def figures(self) -> Figures | None:
@@ -500,6 +497,22 @@ class Store:
             writer.set_schema_version(SCHEMA_VERSION)
             writer.set_lineage()
             writer.put_counts()
+
+
+@contextmanager
+def read_fixed(path: str) -> Iterator[Snapshot | None]:
+    """Yield the state of a file that nobody writes, a backup say, and that was checked or is being; None if it is not.
+
+    Raises:
+        StoreError: It cannot be opened.
+    """
+    with Store(path, 0).snapshot(is_fixed=True) as snapshot:
+        yield snapshot
+
+
+def damage(path: str, problems: Sequence[str]) -> DamageError:
+    """Return the error that says of a database what is wrong with it first."""
+    return DamageError(f"the database {path} is damaged: {problems[0]}", "agent-tracker recover")
 
 
 def _check_place(path: str) -> None:

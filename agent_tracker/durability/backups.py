@@ -41,7 +41,7 @@ from agent_tracker.errors import (
 )
 from agent_tracker.files import make_directory
 from agent_tracker.locking import LockTimeoutError, locked
-from agent_tracker.store import Store
+from agent_tracker.store import Store, damage, read_fixed
 
 if TYPE_CHECKING:
     from agent_tracker.journal import ForgetFact
@@ -65,6 +65,8 @@ __all__ = [
 
 LOCK = "lock"
 SIZE_BYTES = 4 << 30
+"""How large a backup may grow while a text is taken out of it."""
+
 UNFINISHED, FORGETTING, DAMAGED = ".unfinished", ".forgetting", ".damaged"
 _OURS = re.compile(r"(\d{8,}T\d{6}Z)(?:-\d+)?\.lmdb")
 _MANIFEST = re.compile(r"\d{8,}T\d{6}Z(?:-\d+)?\.manifest")
@@ -247,13 +249,13 @@ def copy_checked(store: Store, copy: str) -> Manifest:
     if backup is None:
         unlink(copy)
         fingerprint.forget(store.path)
-        raise DamageError(f"the database {store.path} is damaged: {problems[0]}", "agent-tracker recover")
+        raise damage(store.path, problems)
     return backup
 
 
 def manifest_for(path: str) -> Manifest:
     """Return what is in a database that nobody writes and that was checked; it says nothing of when it was made."""
-    with Store(path, SIZE_BYTES).snapshot(is_fixed=True) as snapshot:
+    with read_fixed(path) as snapshot:
         if snapshot is None:
             raise StoreError(f"there is no database: {path}")
         records = sum(snapshot.table(name).count() for name in snapshot.names)

@@ -12,7 +12,7 @@ from agent_tracker.durability import fingerprint
 from agent_tracker.durability.checking import COMPLETE
 from agent_tracker.environment import structure_problems, table_names
 from agent_tracker.errors import DamageError, ForeignFileError, RecordError, SchemaError, StoreError
-from agent_tracker.store import Store
+from agent_tracker.store import read_fixed
 from agent_tracker.tables import TABLES
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def main(level: str, path: str) -> int:
 
 
 def _read_all(path: str) -> None:
-    with Store(path, 0).snapshot(is_fixed=True) as snapshot:
+    with read_fixed(path) as snapshot:
         if snapshot is not None:
             _print(f"- {problem}" for problem in record_problems(snapshot))
             _print(f"= {name} {snapshot.table(name).count()}" for name in snapshot.names)

@@ -56,7 +56,6 @@ __all__ = [
 ]
 
 SOUND, DAMAGED, MISSING = "sound", "damaged", "missing"
-SIZE_BYTES = 4 << 30
 REPORT, LOCK = "recovered-", "recovery.lock"
 SHOWN, SHOWN_CHARACTERS = 3, 100
 """How many of the problems are told, and how much of each."""
@@ -202,7 +201,7 @@ def _projects(source: str, *, is_fixed: bool = True) -> dict[int, ProjectFact]:
     """Return the repositories that a sound database knows, by their numbers."""
     if not source:
         return {}
-    with Store(source, SIZE_BYTES).snapshot(is_fixed=is_fixed) as snapshot:
+    with Store(source, 0).snapshot(is_fixed=is_fixed) as snapshot:
         return dict(snapshot.numbered_projects()) if snapshot else {}
 
 
@@ -301,7 +300,7 @@ def _noted(store: Store, planned: Plan, note: Unfinished | None, context: Contex
         counts = {name: max(counts.get(name, 0), note.counts.get(name, 0)) for name in counts | note.counts}
         at_ns = min(at_ns, note.at_ns)
     source = planned.backup.path if planned.backup else ""
-    restored = counted(Store(source, SIZE_BYTES), is_fixed=True) if source else {}
+    restored = counted(Store(source, 0), is_fixed=True) if source else {}
     kept = _kept(store, note)
     return Unfinished(
         context.now, planned.state, at_ns, source, kept, counts, restored, tuple(problem_lines(planned.problems))

@@ -15,7 +15,7 @@ from agent_tracker import packing
 from agent_tracker.durability.child import run_child
 from agent_tracker.errors import AgentTrackerError, RecordError, UncheckedError
 from agent_tracker.records import CommitFact, ProjectFact
-from agent_tracker.store import Store
+from agent_tracker.store import Store, read_fixed
 from agent_tracker.tables import marks_key
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def _take(said: bytes, records: Records) -> int:
 def main(path: str, restored: str, *jobs: str) -> int:
     """Write the sound records of some tables to stdout, as far as they can be read; return 1 where one ended early."""
     try:
-        with Store(path, 0).snapshot(is_fixed=True) as snapshot:
+        with read_fixed(path) as snapshot:
             if not restored:
                 _do(snapshot, None, jobs)
                 return 0

@@ -14,7 +14,7 @@ from agent_tracker import journal_codec
 from agent_tracker.config import read_settings
 from agent_tracker.context import Context, open_store
 from agent_tracker.database_file import free_path
-from agent_tracker.durability.backups import SIZE_BYTES, damaged, lineage_of, made_at, schema_copies, stamp, uncounted
+from agent_tracker.durability.backups import damaged, lineage_of, made_at, schema_copies, stamp, uncounted
 from agent_tracker.durability.checking import check_file
 from agent_tracker.durability.copying import back_up
 from agent_tracker.durability.maintenance import last_outcome
@@ -26,7 +26,7 @@ from agent_tracker.files import replace_file
 from agent_tracker.flush import known_repositories, known_spools
 from agent_tracker.registry import write_agents
 from agent_tracker.spool import ensure_directory, flush_locked, segments
-from agent_tracker.store import Store
+from agent_tracker.store import Store, read_fixed
 from agent_tracker.verbs.grading import check_person
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ def plan(context: Context, named: str) -> Change:
     _check(source)
     manifests = {backup.path: backup.made_at for backup in read_manifests(store.backups_dir)}
     at = manifests.get(source) or made_at(source)
-    with Store(source, SIZE_BYTES).snapshot(is_fixed=True) as then:
+    with read_fixed(source) as then:
         if then is None:
             raise StoreError(f"there is no database at {source}", "agent-tracker backups")
         waiting, records = _waiting(context, then)
@@ -263,7 +263,7 @@ def plan(context: Context, named: str) -> Change:
 def _check(source: str) -> None:
     if not os.path.isfile(source):
         raise UsageError(f"{source} is no file", "agent-tracker backups")
-    if not Store(source, SIZE_BYTES).exists():
+    if not Store(source, 0).exists():
         raise StoreError(f"there is no database at {source}", "agent-tracker backups")
     problems = check_file(source).problems
     if problems:
