@@ -13,7 +13,7 @@ from agent_tracker.books import Books, Gain, Milestone
 from agent_tracker.credit import Node, initial_status, replay
 from agent_tracker.journal import ForgetFact, JournalFact
 from agent_tracker.journal_apply import JournalApplication
-from agent_tracker.marks import named_sessions
+from agent_tracker.marks import MARKS_VERSION, named_sessions
 from agent_tracker.records import (
     COUNTED,
     AgentFact,
@@ -29,11 +29,13 @@ from agent_tracker.records import (
     RewriteFact,
     SightingFact,
     StateFact,
+    Turns,
     UndoneFact,
     is_agent,
 )
 from agent_tracker.registration import Identity, Roster, identify
 from agent_tracker.stored_facts import (
+    component_of,
     corrected_credits,
     is_lost,
     made_at,
@@ -117,7 +119,7 @@ class _Application:
         for fact in facts:
             if isinstance(fact, ForgetFact):
                 self._forget(fact.target)
-        self._roster = Roster(self._writer.agents(), self._agent_of_session)
+        self._roster = Roster(self._writer.agents(), self._turns_of, journal_tables.turned_ns(self._writer))
         touched |= self._reidentified(changed)
         rewrites = [f for f in facts if isinstance(f, RewriteFact) and self._put_event(f)]
         corrections = [f for f in facts if isinstance(f, CreditFact) and self._put_event(f)]
@@ -126,6 +128,8 @@ class _Application:
         touched.update(correction.oid for correction in corrections)
         commits = self._put_commits([fact for fact in facts if isinstance(fact, CommitFact)], touched)
         self._derive(touched)
+        if self._writer.marks_version() > MARKS_VERSION:
+            self._writer.set_marks_version(MARKS_VERSION)  # not all of it any more
         self._journal.close_sessions()
         gains = self._books.close()
         if self._books.is_incomplete:
@@ -183,14 +187,13 @@ class _Application:
                     changed.add(agent_id)
         return len(fresh), changed
 
-    def _agent_of_session(self, session: str) -> str:
-        fact = journal_tables.session(self._writer, session)
-        return fact.agent if fact and fact.id == session else ""
+    def _turns_of(self, session: str) -> Turns:
+        return journal_tables.turns(self._writer, session)
 
     def _reidentified(self, changed: set[str]) -> set[bytes]:
         """Return the commits that a new or changed agent, or that of a new session, may have made or lost."""
         agents, begun = self._writer.numbered_agents(), self._journal.begun
-        roster = Roster((agents[agent_id][0] for agent_id in changed if agent_id in agents), self._agent_of_session)
+        roster = Roster((agents[agent_id][0] for agent_id in changed if agent_id in agents), self._turns_of)
         if not roster.by_id and not begun:
             return set()
         interned = self._writer.table("marks").items()
@@ -342,7 +345,7 @@ class _Application:
         for oid in sorted(touched):
             if oid in done or not self._writer.has_commit(oid):
                 continue
-            component, rewrites = self._component(oid)
+            component, rewrites = component_of(self._writer, oid)
             done.update(component)
             nodes = {oid: self._node(commit) for oid, commit in component.items()}
             undone = [fact for member in component for fact in undone_facts(self._writer, member)]
@@ -351,32 +354,6 @@ class _Application:
             for member, state in replayed.states.items():
                 self._move(component[member], state, replayed.earned_at[member])
             self._journal.judge(component, replayed)
-
-    def _component(self, oid: bytes) -> tuple[dict[bytes, Commit], list[RewriteFact]]:
-        commits: dict[bytes, Commit] = {}
-        rewrites: dict[tuple[bytes, bytes], RewriteFact] = {}
-        pending, met = [oid], {oid}
-        while pending:
-            current = pending.pop()
-            commit = self._writer.commit(current)
-            if commit is not None:
-                commits[current] = commit
-            for rewrite in self._rewrites_of(current):
-                rewrites[rewrite.old, rewrite.new] = rewrite
-                for other in (rewrite.old, rewrite.new):
-                    if other not in met:
-                        met.add(other)
-                        pending.append(other)
-        return commits, list(rewrites.values())
-
-    def _rewrites_of(self, oid: bytes) -> list[RewriteFact]:
-        found = [packing.unpack_event(key, value) for key, value in self._events.items(b"w" + oid)]
-        for pair in self._writer.table("events.rewrite").keys(oid):
-            key = b"w" + pair[len(oid) :] + oid
-            value = self._events.get(key)
-            if value is not None:
-                found.append(packing.unpack_event(key, value))
-        return [fact for fact in found if isinstance(fact, RewriteFact) and oid in (fact.old, fact.new)]
 
     def _node(self, commit: Commit) -> Node:
         sighting = sighting_of(self._writer, commit.oid)
@@ -415,7 +392,8 @@ def _may_name(packed: bytes, sessions: set[str]) -> bool:
 
 def _is_about(marks: Marks, roster: Roster, sessions: set[str]) -> bool:
     """Tell whether these marks may mean one of the roster's agents, which are the only ones it holds, or a session."""
-    if not sessions.isdisjoint(named_sessions(marks)):
+    named = named_sessions(marks)
+    if not sessions.isdisjoint(named) or any(roster.has_held(session) for session in named):
         return True
     identity = identify(marks, roster, at_ns=MAX_TIME_NS)
     return identity.problem not in {"", "unregistered"} or any(is_agent(name) for name, _ in identity.credits)

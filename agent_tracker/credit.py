@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from agent_tracker.rules import Timeline
 
-__all__ = ["SPLIT", "Counted", "Node", "Replayed", "blend", "components", "initial_status", "replay"]
+__all__ = ["SPLIT", "Counted", "Node", "Part", "Replayed", "blend", "components", "initial_status", "replay"]
 
 
 SPLIT = "split"
@@ -55,11 +55,21 @@ class Replayed(NamedTuple):
     """What follows for each commit of a component.
 
     `homes` are the commits in which their work lives now; `earned_at` is when it was first committed (Unix seconds).
+    `made_of` are, for those that have the credit of others, the parts of it, as `parts_of` has them.
     """
 
     states: dict[bytes, CommitState]
     homes: dict[bytes, bytes]
     earned_at: dict[bytes, int]
+    made_of: dict[bytes, list[Part]]
+
+
+class Part(NamedTuple):
+    """What a commit's credit is made of: another's, `source`, or its own (empty), and how many lines that weighs."""
+
+    source: bytes
+    operation: str
+    lines: int
 
 
 class Counted:
@@ -122,6 +132,7 @@ def replay(
     split: set[bytes] = set()
     placed: dict[bytes, None] = {}
     earned_at = {oid: node.made_at for oid, node in nodes.items()}
+    made_of: dict[bytes, list[Part]] = {}
     for oid in _ordered(sources, made):
         placed[oid] = None
         known = [edge for edge in sources[oid] if edge.old in placed]
@@ -134,14 +145,15 @@ def replay(
             if edge.operation == SPLIT:
                 split.add(oid)
         if edges and nodes[oid].corrected is None:
-            credits[oid] = _inherited(edges, credits, nodes[oid])
+            made_of[oid] = parts_of(edges, nodes[oid])
+            credits[oid] = blend((credits.get(part.source, nodes[oid].own), part.lines) for part in made_of[oid])
     home = _homes(reversed(placed), heirs, made, lost)
     inheriting = {new for news in heirs.values() for new in news}
     alive = {home[oid] for oid in nodes if oid not in inheriting or oid in split}
     for oid in nodes:
         if status[oid] == COUNTED:
             status[oid] = REWRITTEN if oid not in alive else ABANDONED if oid in lost else COUNTED
-    return Replayed({oid: CommitState(status[oid], credits[oid]) for oid in nodes}, home, earned_at)
+    return Replayed({oid: CommitState(status[oid], credits[oid]) for oid in nodes}, home, earned_at, made_of)
 
 
 def components(rewrites: list[RewriteFact], known: Iterable[bytes]) -> Iterator[tuple[list[bytes], list[RewriteFact]]]:
@@ -239,13 +251,14 @@ def _ordered(sources: Mapping[bytes, list[RewriteFact]], made: Mapping[bytes, tu
                     heapq.heappush(ready, made[product])
 
 
-def _inherited(edges: list[RewriteFact], credits: Mapping[bytes, Credits], node: Node) -> Credits:
-    parts = [(credits[edge.old], max(edge.old_lines, 1)) for edge in edges if edge.old_lines >= 0]
+def parts_of(edges: list[RewriteFact], node: Node) -> list[Part]:
+    """Return what the credit of a commit is made of that was made from others: never nothing."""
+    parts = [Part(edge.old, edge.operation, max(edge.old_lines, 1)) for edge in edges if edge.old_lines >= 0]
     own_lines = max(edge.own_lines for edge in edges)
     # A fixup in a rebase is made by an amend too, of lines that another commit brought.
-    if own_lines > 0 and node.operation not in {"rebase", "squash"}:
-        parts.append((node.own, own_lines))
-    return blend(parts) if parts else node.own
+    if not parts or (own_lines > 0 and node.operation not in {"rebase", "squash"}):
+        parts.append(Part(b"", node.operation, max(own_lines, 1)))
+    return parts
 
 
 def blend(parts: Iterable[tuple[Credits, int]]) -> Credits:

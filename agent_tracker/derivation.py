@@ -13,9 +13,10 @@ from agent_tracker import journal_codec, journal_tables, packing
 from agent_tracker.credit import Counted, Node, components, initial_status, replay
 from agent_tracker.derived import EVERYBODY, Graded, Ledger, Place, SessionState, Tally
 from agent_tracker.errors import StoreError
-from agent_tracker.journal import BugFact, GradeFact, PulseFact, PushFact, SessionFact, WithdrawalFact
+from agent_tracker.journal import BindingFact, BugFact, GradeFact, PulseFact, PushFact, SessionFact, WithdrawalFact
 from agent_tracker.journal_apply import session_of
 from agent_tracker.journal_tables import BugPlace
+from agent_tracker.marks import MARKS_VERSION
 from agent_tracker.records import (
     COUNTED,
     MICRO,
@@ -33,7 +34,7 @@ from agent_tracker.records import (
     is_agent,
     main_agent,
 )
-from agent_tracker.registration import Roster
+from agent_tracker.registration import Roster, holder
 from agent_tracker.stored_facts import Told, made_at, own_credits, registered_agent
 from agent_tracker.tables import MAX_TIME, PREFIX_BYTES, Snapshot
 from agent_tracker.xp import Career, boundaries, grades_in_force, ledger_of, pulse_micro, standing
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from agent_tracker.packing import RawCommit
+    from agent_tracker.records import Turns
     from agent_tracker.rules import Timeline
     from agent_tracker.tables import Writer
 
@@ -64,7 +66,7 @@ def _nothing(*_of: object) -> None:
 
 
 class Moved(NamedTuple):
-    """A commit whose stored state is not what follows from the facts."""
+    """A commit whose stored state is not what follows from the facts now."""
 
     stored: Commit
     state: CommitState
@@ -76,7 +78,8 @@ class Derivation(NamedTuple):
 
     `agents` carry a new agent's standing, `standings` the one they earned; both by id. `places` are the commits' keys
     in the index by project, in the order of their numbers, of which `last_number` is the last; `moved` are those that
-    should be stored otherwise. `graded` are by subject, `bugs` by their key, `pushes` (to whom they are put down) by
+    should be stored otherwise, `outdated` those to which another table of marks gave their credit: it was kept, and all
+    the rest follows from it. `graded` are by subject, `bugs` by their key, `pushes` (to whom they are put down) by
     oid, `sessions` by their key.
     """
 
@@ -87,6 +90,7 @@ class Derivation(NamedTuple):
     places: list[bytes]
     last_number: int
     moved: list[Moved]
+    outdated: list[Moved]
     rewrites: list[RewriteFact]
     graded: dict[bytes, Graded]
     bugs: dict[bytes, BugPlace]
@@ -95,9 +99,17 @@ class Derivation(NamedTuple):
 
 
 def derive(
-    snapshot: Snapshot, timeline: Timeline | None = None, *, tick: Tick = _nothing, watch: Watch = _nothing
+    snapshot: Snapshot,
+    timeline: Timeline | None = None,
+    *,
+    is_reattributed: bool = False,
+    tick: Tick = _nothing,
+    watch: Watch = _nothing,
 ) -> Derivation:
     """Return everything that follows from a store's facts.
+
+    Where the store's credits were derived under another version of the table of marks they are taken as they are, and
+    only what follows from them is derived: a newer table changes nothing before `reattribute` shows what it would.
 
     Each table is read once. Most commits are nothing but themselves, and are done with at once; those of which an event
     tells something are kept until they can be looked at together.
@@ -105,6 +117,7 @@ def derive(
     Args:
         snapshot: The store.
         timeline: The rules, where others are asked about than the store's.
+        is_reattributed: Derive the credits as well, whatever they were derived under.
         tick: Is told now and then how many more records were read.
         watch: Is shown each event: its key, its value, and what they say.
 
@@ -112,7 +125,8 @@ def derive(
         StoreError: A record is damaged, or one that is referred to is missing.
         RecordError: A record is of a newer format.
     """
-    return _Fold(snapshot, timeline or snapshot.timeline(), tick, watch).run()
+    keeps = not is_reattributed and snapshot.marks_version() != MARKS_VERSION
+    return _Fold(snapshot, timeline or snapshot.timeline(), tick, watch, keeps=keeps).run()
 
 
 class _Own(NamedTuple):
@@ -144,7 +158,9 @@ class _Later(NamedTuple):
 
 
 class _Fold:
-    def __init__(self, snapshot: Snapshot, timeline: Timeline, tick: Tick, watch: Watch) -> None:
+    def __init__(self, snapshot: Snapshot, timeline: Timeline, tick: Tick, watch: Watch, *, keeps: bool) -> None:
+        self._keeps = keeps
+        self._outdated: list[Moved] = []
         self._snapshot = snapshot
         self._timeline = timeline
         self._tick = tick
@@ -153,7 +169,11 @@ class _Fold:
             self._events.setdefault(type(fact), []).append(fact)
         self._agents = {fact.id: registered_agent(snapshot, fact) for fact in self._facts(AgentFact)}
         self._sessions: dict[str, SessionFact] = {fact.id: fact for fact in self._facts(SessionFact)}
-        self._roster = Roster(self._agents.values(), self._agent_of_session)
+        self._bindings: dict[str, list[BindingFact]] = {}
+        for binding in self._facts(BindingFact):
+            self._bindings.setdefault(binding.session, []).append(binding)
+        turned = [since_ns for bound in self._bindings for since_ns, _ in self._turns_of(bound)]
+        self._roster = Roster(self._agents.values(), self._turns_of, turned)
         stored = snapshot.numbered_agents()
         self._numbers = {agent: stored[agent][1] for agent in self._agents if agent in stored}
         self._projects = {fact.id: number for number, fact in snapshot.numbered_projects().items()}
@@ -182,6 +202,7 @@ class _Fold:
             places,
             last_number,
             self._moved,
+            self._outdated,
             self._facts(RewriteFact),
             graded,
             bugs,
@@ -201,9 +222,8 @@ class _Fold:
         """Return the events of one kind, in the order of their keys."""
         return self._events.get(of, [])
 
-    def _agent_of_session(self, session: str) -> str:
-        fact = self._sessions.get(session)
-        return fact.agent if fact else ""
+    def _turns_of(self, session: str) -> Turns:
+        return journal_tables.turns_of(self._sessions.get(session), self._bindings.get(session, ()))
 
     # -- commits
 
@@ -231,7 +251,8 @@ class _Fold:
                 later[oid] = _Later(sequence, raw, stored)
                 continue
             if stored != oid[:PREFIX_BYTES] + pack_state(sequence, state.status, shares):
-                self._compare(sequence, oid, state, at)
+                state = self._compared(sequence, oid, state, at)
+                counted = self._group(project, state.credits) if counted is not None else None
             if counted is not None:
                 counted.at.append(at)
                 counted.last_at = max(counted.last_at, committed_at)
@@ -278,8 +299,8 @@ class _Fold:
             raise StoreError(f"agent {missing[0]}: registered but without a standing", "agent-tracker verify")
         return tuple((self._snapshot.credit_number(agent), share) for agent, share in credits)
 
-    def _compare(self, sequence: int, oid: bytes, state: CommitState, earned_at: int) -> None:
-        """Note a commit if what is stored for it, found as any reader finds it, is not what follows."""
+    def _compared(self, sequence: int, oid: bytes, state: CommitState, earned_at: int) -> CommitState:
+        """Return a commit's state, and note it if what is stored, found as any reader finds it, is not what follows."""
         commit = self._snapshot.commit(oid)
         if commit is None:
             raise StoreError(f"commit {oid.hex()} has no derived state", "agent-tracker verify")
@@ -287,8 +308,14 @@ class _Fold:
         number = packing.unpack_commit_state(value)[0]
         if number != sequence:
             raise StoreError(f"commits number {number} and {sequence} are both {oid.hex()}", "agent-tracker verify")
+        moved = Moved(commit, state, earned_at)
+        if self._keeps and (commit.status, commit.earned_at) == (state.status, earned_at):
+            if commit.credits != state.credits:
+                self._outdated.append(moved)
+            return state._replace(credits=commit.credits)
         if (commit.status, commit.credits, commit.earned_at) != (*state, earned_at):
-            self._moved.append(Moved(commit, state, earned_at))
+            self._moved.append(moved)
+        return state
 
     def _replay(self, later: dict[bytes, _Later]) -> None:
         """Derive the commits of which events tell something, component by component."""
@@ -313,7 +340,7 @@ class _Fold:
             moved_at = None if earned_at == nodes[oid].made_at else earned_at
             packed = packing.pack_commit_state(sequence, state.status, self._numbered(state.credits), moved_at)
             if stored != oid[:PREFIX_BYTES] + packed:
-                self._compare(sequence, oid, state, earned_at)
+                state = self._compared(sequence, oid, state, earned_at)  # noqa: PLW2901 -- as it is to be taken
             if state.status == COUNTED:
                 counted = self._group(raw[1], state.credits)
                 counted.at.append(earned_at)
@@ -365,12 +392,12 @@ class _Fold:
         for pulse in self._facts(PulseFact):
             by_session.setdefault(pulse.session, []).append(pulse)
         for session_id, pulses in by_session.items():
-            fact = self._sessions.get(session_id)
-            if fact and fact.agent in self._numbers:
-                place = Place(self._numbers[fact.agent], self._projects.get(fact.project, 0))
-                earned = [(pulse.recorded_ns, pulse_micro(pulse, self._timeline)) for pulse in pulses]
-                self._earned[fact.agent] += [amount for amount in earned if amount[1]]
-                self._tally(place, Tally(earned_micro=sum(micro for _, micro in earned)))
+            fact, turns = self._sessions.get(session_id), self._turns_of(session_id)
+            for pulse in pulses if fact else ():
+                agent = holder(turns, pulse.recorded_ns)
+                if fact and agent in self._numbers:
+                    place = Place(self._numbers[agent], self._projects.get(fact.project, 0))
+                    self._earn(place, agent, pulse.recorded_ns, pulse_micro(pulse, self._timeline))
         return {
             journal_tables.session_key(name): session_of(fact, by_session.get(name, ()))
             for name, fact in self._sessions.items()
@@ -455,14 +482,17 @@ class _Fold:
         return ledgers, standings
 
 
-def rederive(writer: Writer, now: int) -> None:
+def rederive(writer: Writer, now: int, *, is_reattributed: bool = False) -> None:
     """Put what follows from the facts in the place of all that the store derived before.
 
     Args:
         writer: The open write transaction.
         now: Unix seconds, for `updated_at` alone.
+        is_reattributed: As for `derive`; the store then says that it was derived under this table of marks.
     """
-    found = derive(writer)
+    found = derive(writer, is_reattributed=is_reattributed)
+    if is_reattributed:
+        writer.set_marks_version(MARKS_VERSION)
     _write_states(writer, found)
     for name in journal_tables.DERIVED:
         table = writer.table(name)

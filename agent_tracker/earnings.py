@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from agent_tracker import journal_tables
 from agent_tracker.journal import PulseFact, PushFact, SessionFact
 from agent_tracker.records import COUNTED, MICRO
+from agent_tracker.registration import holder
 from agent_tracker.xp import pulse_micro
 
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ def _by_the_journal(snapshot: Snapshot, agents: Collection[str]) -> Iterator[tup
         if owner in names:
             yield names[owner], push.recorded_ns, timeline.at(push.recorded_ns)["pushXp"] * MICRO
     for session in journal_tables.facts(snapshot, SessionFact):
-        if session.agent in agents:
+        turns = journal_tables.turns(snapshot, session.id)
+        if any(agent in agents for _, agent in turns):
             for pulse in journal_tables.facts_about(snapshot, PulseFact, b"", session.id):
-                yield session.agent, pulse.recorded_ns, pulse_micro(pulse, timeline)
+                agent = holder(turns, pulse.recorded_ns)
+                if agent in agents:
+                    yield agent, pulse.recorded_ns, pulse_micro(pulse, timeline)

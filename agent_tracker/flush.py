@@ -24,6 +24,7 @@ from agent_tracker.files import read_text, replace_file
 from agent_tracker.gather import Arrived, Past, Sighted, gather
 from agent_tracker.journal import (
     ActivityFact,
+    BindingFact,
     BugFact,
     ForgetFact,
     GradeFact,
@@ -90,7 +91,7 @@ MIN_COPIES = 2
 """How many backups must hold a segment before it goes."""
 
 NOTHING = Applied(0, 0, 0, 0, (), ())
-USER_KINDS = (AgentFact, StateFact, BugFact, WithdrawalFact, ForgetFact)
+USER_KINDS = (AgentFact, StateFact, BindingFact, BugFact, WithdrawalFact, ForgetFact)
 REPOSITORY_KINDS = (
     SeenCommit,
     SeenRewrite,
@@ -102,6 +103,7 @@ REPOSITORY_KINDS = (
     RetroFact,
     ActivityFact,
     SessionFact,
+    BindingFact,
     PulseFact,
     ForgetFact,
 )

@@ -18,7 +18,7 @@ from agent_tracker.files import read_text
 from agent_tracker.lines import commit_line
 from agent_tracker.marks import VARIABLES, client_name, find_clients
 from agent_tracker.paths import RepositoryPaths, UserPaths, user_paths
-from agent_tracker.records import UNCLAIMED, Agent, Marks, SeenCommit, is_agent
+from agent_tracker.records import UNCLAIMED, Agent, Marks, SeenCommit, Turns, is_agent
 from agent_tracker.registration import Identity, Roster, identify
 from agent_tracker.registry import read_agents, read_policy, read_session
 from agent_tracker.repository import Repository, repository_at
@@ -28,7 +28,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["REFUSED", "current_identity", "environment_marks", "explain", "halted_identity", "main", "read_use"]
+__all__ = [
+    "REFUSED",
+    "current_identity",
+    "environment_marks",
+    "explain",
+    "halted_identity",
+    "hooks_roster",
+    "main",
+    "read_use",
+]
 
 REFUSED = 42
 """The exit code that stops a commit; any other lets git go on."""
@@ -101,8 +110,17 @@ def current_identity(
     """Return who a commit here and now would be credited to, and the agent that `use` names, empty where none."""
     use = read_use(repository.git_dir, now_ns=now_ns)
     marks = (("hook", "1"), *((("use", use),) if use else ()), *environment_marks(env))
-    roster = Roster(agents, lambda session: read_session(user_paths(env).registry, session))
-    return identify(marks, roster, at_ns=now_ns), use
+    return identify(marks, hooks_roster(agents, user_paths(env).registry), at_ns=now_ns), use
+
+
+def hooks_roster(agents: list[Agent], registry: str) -> Roster:
+    """Return the agents, and whose sessions are now as the registry has it."""
+
+    def turns_of(session: str) -> Turns:
+        agent = read_session(registry, session)
+        return ((0, agent),) if agent else ()
+
+    return Roster(agents, turns_of)
 
 
 def _validate(repository: Repository, paths: UserPaths, env: Mapping[str, str], now_ns: int) -> int:

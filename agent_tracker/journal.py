@@ -20,6 +20,7 @@ __all__ = [
     "PULSES",
     "SIDES",
     "ActivityFact",
+    "BindingFact",
     "BugFact",
     "ForgetFact",
     "GradeFact",
@@ -135,6 +136,14 @@ class SessionFact(NamedTuple):
     recorded_ns: int
 
 
+class BindingFact(NamedTuple):
+    """A session is an agent's from then on: it began before anybody knew whose it was, or another model took over."""
+
+    session: str
+    agent: str
+    recorded_ns: int
+
+
 class PulseFact(NamedTuple):
     """A session gave a sign of life: what it used since the last one, and how long its model took to answer.
 
@@ -185,6 +194,7 @@ JournalFact = (
     | RetroFact
     | ActivityFact
     | SessionFact
+    | BindingFact
     | PulseFact
     | PushFact
     | RulesFact

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from agent_tracker import journal_codec, journal_tables
 from agent_tracker.derived import Graded, Place, SessionState
 from agent_tracker.journal import (
+    BindingFact,
     BugFact,
     ForgetFact,
     GradeFact,
@@ -23,6 +24,7 @@ from agent_tracker.journal import (
 )
 from agent_tracker.journal_tables import BugPlace
 from agent_tracker.records import MICRO, main_agent
+from agent_tracker.registration import holder
 from agent_tracker.xp import grades_in_force, pulse_micro
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from agent_tracker.books import Books
     from agent_tracker.credit import Replayed
-    from agent_tracker.records import Commit
+    from agent_tracker.records import Commit, Turns
     from agent_tracker.tables import Writer
 
 __all__ = ["JournalApplication", "session_of"]
@@ -51,7 +53,7 @@ class JournalApplication:
         self._writer = writer
         self._books = books
         self.begun: set[str] = set()
-        """The ids of the sessions that are new."""
+        """The ids of the sessions that are new, or newly an agent's."""
         self._archived = writer.table("archived")
         self._sessions: set[str] = set()
         self._withdrawn = {fact.id for fact in journal_tables.facts(writer, WithdrawalFact)}
@@ -89,6 +91,8 @@ class JournalApplication:
                 self._change_rules(fact)
             case SessionFact():
                 self._open(fact)
+            case BindingFact():
+                self._bind(fact)
             case PulseFact():
                 self._beat(fact)
 
@@ -163,34 +167,49 @@ class JournalApplication:
 
     def _welcome(self, agent: str) -> None:
         """Give a new agent what was told of it before anybody knew it."""
+        bound = {fact.session for fact in journal_tables.facts(self._writer, BindingFact) if fact.agent == agent}
         for fact in journal_tables.facts(self._writer, SessionFact):
-            if fact.agent == agent:
+            if fact.agent == agent or fact.id in bound:
                 self._sessions.add(fact.id)
-                self._earn_pulses(fact)
+                self._earn_pulses(fact, journal_tables.turns(self._writer, fact.id), 1, only=agent)
         for bug in journal_tables.facts_about(self._writer, BugFact, b"", agent):
             self._place_bug(bug, agent, self._project(bug.project))
 
     def _open(self, fact: SessionFact) -> None:
         self.begun.add(fact.id)
         self._sessions.add(fact.id)
-        if self._is_known(fact.agent):
-            self._earn_pulses(fact)
+        self._earn_pulses(fact, journal_tables.turns(self._writer, fact.id), 1)
 
-    def _earn_pulses(self, fact: SessionFact) -> None:
-        """Add what the pulses that are stored already earned."""
+    def _bind(self, binding: BindingFact) -> None:
+        """Let what a session used be put down to whoever it is bound to, from when it is."""
+        self.begun.add(binding.session)
+        fact = journal_tables.session(self._writer, binding.session)
+        if fact:
+            turns = journal_tables.turns(self._writer, fact.id)
+            self._earn_pulses(fact, tuple(turn for turn in turns if turn != (binding.recorded_ns, binding.agent)), -1)
+            self._earn_pulses(fact, turns, 1)
+
+    def _earn_pulses(self, fact: SessionFact, turns: Turns, sign: int, *, only: str = "") -> None:
+        """Add what the pulses that are stored already earned, where a session was whose `turns` say; or take it back.
+
+        `only`: for this agent alone.
+        """
         for pulse in journal_tables.facts_about(self._writer, PulseFact, b"", fact.id):
-            self._earn_pulse(fact, pulse)
+            agent = holder(turns, pulse.recorded_ns)
+            if self._is_known(agent) and only in {"", agent}:
+                self._earn_pulse(fact, agent, pulse, sign)
 
     def _beat(self, pulse: PulseFact) -> None:
         self._sessions.add(pulse.session)
         fact = journal_tables.session(self._writer, pulse.session)
-        if fact and self._is_known(fact.agent):
-            self._earn_pulse(fact, pulse)
+        agent = holder(journal_tables.turns(self._writer, pulse.session), pulse.recorded_ns) if fact else ""
+        if fact and self._is_known(agent):
+            self._earn_pulse(fact, agent, pulse, 1)
 
-    def _earn_pulse(self, fact: SessionFact, pulse: PulseFact) -> None:
-        place = Place(self._number(fact.agent), self._project(fact.project))
+    def _earn_pulse(self, fact: SessionFact, agent: str, pulse: PulseFact, sign: int) -> None:
+        place = Place(self._number(agent), self._project(fact.project))
         micro = pulse_micro(pulse, self._writer.timeline())
-        self._books.earn(place, fact.agent, pulse.recorded_ns, micro)
+        self._books.earn(place, agent, pulse.recorded_ns, sign * micro)
 
     def close_sessions(self) -> None:
         """Write how the sessions that something was told of stand, and the grades in force for them."""
@@ -299,7 +318,7 @@ def _order(fact: JournalFact) -> int:
     return _FIRST.index(type(fact)) if isinstance(fact, _FIRST) else len(_FIRST)
 
 
-_FIRST = (ForgetFact, RulesFact, SessionFact)
+_FIRST = (ForgetFact, RulesFact, SessionFact, BindingFact)
 
 
 def session_of(fact: SessionFact, pulses: Iterable[PulseFact]) -> SessionState:

@@ -18,6 +18,7 @@ from agent_tracker.journal import (
     PULSES,
     SIDES,
     ActivityFact,
+    BindingFact,
     BugFact,
     ForgetFact,
     GradeFact,
@@ -106,6 +107,7 @@ KINDS = (
         SessionFact,
         ("name", "name", "name", "name", "path", "name", "count", "name", "count", "path", "name", "ns"),
     ),
+    Kind("binding", b"n", "events", BindingFact, ("name", "name", "ns")),
     Kind(
         "pulse",
         b"p",
@@ -237,6 +239,8 @@ def _check(fact: JournalFact) -> None:
             raise ValueError("about neither a commit nor a session")
         case SessionFact(id="") | PulseFact(session="") | PushFact(oid=b""):
             raise ValueError("about nothing")
+        case BindingFact() if not fact.session or not fact.agent:
+            raise ValueError("about nothing")
         case ForgetFact() if len(fact.target) not in _TARGET_DIGITS or not _HEX.issuperset(fact.target):
             raise ValueError("about no fact's id and no commit's oid")
 
@@ -267,11 +271,11 @@ def bounded(name: str) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def key_of(fact: JournalFact) -> bytes:  # noqa: PLR0911 -- one for each kind
+def key_of(fact: JournalFact) -> bytes:  # noqa: C901, PLR0911 -- one for each kind
     """Return a fact's key: a letter for its kind, what it is about, and its id.
 
-    `g` subject id · `b` subject id · `d` id · `o` session · `p` session id · `y` oid · `z` when · `x` target, and in
-    tables of their own, by time: `r` when id · `v` when id.
+    `g` subject id · `b` subject id · `d` id · `o` session · `n` session when · `p` session id · `y` oid · `z` when ·
+    `x` target, and in tables of their own, by time: `r` when id · `v` when id.
     """
     letter = kind_of(fact).letter
     match fact:
@@ -285,6 +289,8 @@ def key_of(fact: JournalFact) -> bytes:  # noqa: PLR0911 -- one for each kind
             return letter + fact.recorded_ns.to_bytes(8, "big") + bytes.fromhex(fact.id)
         case SessionFact():
             return letter + bounded(fact.id)
+        case BindingFact():
+            return letter + subject_of(b"", fact.session) + fact.recorded_ns.to_bytes(8, "big")
         case PulseFact():
             return letter + subject_of(b"", fact.session) + bytes.fromhex(fact.id)
         case PushFact():

@@ -33,6 +33,7 @@ from agent_tracker.journal import (
     GRADES,
     SIDES,
     ActivityFact,
+    BindingFact,
     BugFact,
     ForgetFact,
     GradeFact,
@@ -45,8 +46,9 @@ from agent_tracker.journal import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from agent_tracker.records import Turns
     from agent_tracker.tables import Snapshot, Writer
 
 __all__ = [
@@ -80,6 +82,9 @@ __all__ = [
     "session_states",
     "take_out_graded",
     "tallies",
+    "turned_ns",
+    "turns",
+    "turns_of",
 ]
 
 VERSION = 1
@@ -94,6 +99,7 @@ F = TypeVar(
     RetroFact,
     ActivityFact,
     SessionFact,
+    BindingFact,
     PulseFact,
     PushFact,
     RulesFact,
@@ -157,7 +163,7 @@ def facts(snapshot: Snapshot, of: type[F]) -> Iterator[F]:
 
 
 def facts_about(snapshot: Snapshot, of: type[F], oid: bytes, name: str = "") -> list[F]:
-    """Return the grades, bugs or pulses about a commit, or else about a session or an agent."""
+    """Return the grades, bugs, bindings or pulses about a commit, or else about a session or an agent."""
     kind = next(kind for kind in journal_codec.KINDS if kind.fact is of)
     prefix = kind.letter + journal_codec.subject_of(oid, name)
     found = (journal_codec.unpack(key, value) for key, value in snapshot.table(kind.table).items(prefix))
@@ -170,6 +176,25 @@ def session(snapshot: Snapshot, session_id: str) -> SessionFact | None:
     value = snapshot.table("events").get(key)
     fact = None if value is None else journal_codec.unpack(key, value)
     return fact if isinstance(fact, SessionFact) else None
+
+
+def turns(snapshot: Snapshot, session_id: str) -> Turns:
+    """Return whose a session was, and since when: from its beginning, then from each time it was bound to an agent."""
+    begun = session(snapshot, session_id)
+    bindings = facts_about(snapshot, BindingFact, b"", session_id)
+    return turns_of(begun if begun and begun.id == session_id else None, bindings)
+
+
+def turns_of(begun: SessionFact | None, bindings: Iterable[BindingFact]) -> Turns:
+    """Return whose a session was by how it began, if it did, and by all that bind it."""
+    found = [(begun.recorded_ns, begun.agent)] if begun else []
+    return tuple(sorted([*found, *((fact.recorded_ns, fact.agent) for fact in bindings)]))
+
+
+def turned_ns(snapshot: Snapshot) -> list[int]:
+    """Return when sessions came to another agent; Unix nanoseconds."""
+    bound = {fact.session for fact in facts(snapshot, BindingFact)}
+    return [since_ns for session_id in bound for since_ns, _ in turns(snapshot, session_id)]
 
 
 # -- grades in force

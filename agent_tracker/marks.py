@@ -22,6 +22,8 @@ __all__ = [
     "CLIENTS",
     "EXACT_VALUES",
     "IDENTITY_TRAILERS",
+    "MARKS_VERSION",
+    "MODEL_VARIABLES",
     "SESSION_VARIABLE",
     "SESSION_VARIABLES",
     "VARIABLES",
@@ -30,6 +32,10 @@ __all__ = [
     "find_clients",
     "named_sessions",
 ]
+
+MARKS_VERSION = 1
+"""Raised whenever the tables below, or the order in which `registration` believes them, may say something else of a
+commit. A store notes under which one its credits were derived: what they said is shown before it is changed."""
 
 MAX_WORD = 100
 
@@ -73,6 +79,15 @@ CLIENT_SESSIONS = {
     "amp": ("AMP_CURRENT_THREAD_ID",),
 }
 """The variables in which a client gives the id of its own session: the number of a process is none, it comes again."""
+
+MODEL_VARIABLES = {
+    "claude": "ANTHROPIC_MODEL",
+    "copilot": "COPILOT_MODEL",
+    "gemini": "GEMINI_MODEL",
+    "goose": "GOOSE_MODEL",
+}
+"""Where a client may be told which model to begin with: a guess at what it runs, believed where nothing better is known
+and the client announces itself. A person's terminal may have it too, and it names nobody. Not recorded."""
 
 VARIABLES = (*NAMING_VARIABLES, *(v for variables in CLIENTS.values() for v in variables), *SESSION_VARIABLES)
 """Every variable that is recorded, in the order in which the shell writes them."""

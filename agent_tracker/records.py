@@ -40,6 +40,7 @@ __all__ = [
     "SightingFact",
     "Standing",
     "StateFact",
+    "Turns",
     "UndoneFact",
     "is_agent",
     "main_agent",
@@ -68,6 +69,9 @@ Marks = tuple[tuple[str, str], ...]
 
 Credits = tuple[tuple[str, int], ...]
 """Who made a commit: (agent id, HUMAN or UNCLAIMED; share in millionths), largest first, adding to MICRO."""
+
+Turns = tuple[tuple[int, str], ...]
+"""Whose a session was: since when (Unix nanoseconds), and the agent's id, in this order."""
 
 
 class CommitFact(NamedTuple):

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.errors import RegistrationError
 from agent_tracker.marks import AGENT_VARIABLE, ALIASES, client_of_address, find_clients, named_sessions
-from agent_tracker.records import HUMAN, MICRO, UNCLAIMED, Agent, Credits, Marks
+from agent_tracker.records import HUMAN, MICRO, UNCLAIMED, Agent, Credits, Marks, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 __all__ = [
+    "BASES",
     "COPIED",
     "Identity",
     "Roster",
     "agent_id",
+    "holder",
     "identify",
 ]
 
@@ -29,18 +31,25 @@ COPIED = "copied"
 MAX_NAME = 100
 
 
+BASES = ("variable", "session", "client", "commit", "use", "none", "unseen", "copy")
+"""What says whose a commit is, in the order in which it is believed: AGENT_TRACKER_AGENT, a session, a client's own
+variables, marks in the commit, `agent-tracker use`; that a hook saw it and there was no mark, that none saw it; and for
+a cherry-pick, that nobody's work is known of which it is a copy."""
+
+
 class Identity(NamedTuple):
     """Who made a commit.
 
     `problem` is empty, or why an agent that was named gets no credit: `unregistered`, `retired`, `halted`,
     `ambiguous`. `who` is the name or client that was found then, or the retired agent's
-    id.
+    id. `basis` is one of BASES: of what kind the mark is that decided.
     """
 
     credits: Credits
     reason: str
     problem: str = ""
     who: str = ""
+    basis: str = ""
 
 
 def whole(agent: str) -> Credits:
@@ -73,8 +82,14 @@ def check_registration(name: str, model: str, scope: str) -> None:
         raise RegistrationError("an agent cannot be called human: that word stands for people", "choose another name")
 
 
-def _no_agent(_session: str) -> str:
-    return UNCLAIMED
+def holder(turns: Turns, at_ns: int) -> str:
+    """Return whose a session was then: the first agent's before anything was told of it, UNCLAIMED if none's."""
+    first = turns[0][1] if turns else UNCLAIMED
+    return next((agent for since_ns, agent in reversed(turns) if since_ns <= at_ns), first)
+
+
+def _no_turns(_session: str) -> Turns:
+    return ()
 
 
 class Roster:
@@ -82,11 +97,14 @@ class Roster:
 
     Args:
         agents: All of them, or those that are of interest.
-        agent_of_session: Takes a session's id and returns its agent's; empty where there is no such session.
+        turns_of: Takes a session's id and returns whose it was; empty where there is no such session.
+        turned_ns: When sessions came to another agent; Unix nanoseconds.
     """
 
-    def __init__(self, agents: Iterable[Agent], agent_of_session: Callable[[str], str] = _no_agent) -> None:
-        self._agent_of_session = agent_of_session
+    def __init__(
+        self, agents: Iterable[Agent], turns_of: Callable[[str], Turns] = _no_turns, turned_ns: Iterable[int] = ()
+    ) -> None:
+        self._turns_of = turns_of
         self.by_id: dict[str, Agent] = {}
         self._by_name: dict[str, list[Agent]] = {}
         self._by_client: dict[str, list[Agent]] = {}
@@ -98,10 +116,11 @@ class Roster:
 
         changes = {agent.created_at for agent in self.by_id.values()}
         changes |= {-(-at_ns // 10**9) for agent in self.by_id.values() for at_ns, _ in agent.transitions}
+        changes |= {-(-at_ns // 10**9) for at_ns in turned_ns}
         self._changes = sorted(changes)
 
     def epoch(self, at: int) -> int:
-        """Return a number that is the same for all times (Unix seconds) between which no agent came or went."""
+        """Return a number that is the same for all times (Unix seconds) between which nothing of this changed."""
         return bisect_right(self._changes, at)
 
     def named(self, text: str) -> list[Agent]:
@@ -113,9 +132,22 @@ class Roster:
         """Return the agents tied to a client."""
         return list(self._by_client.get(client, ()))
 
-    def of_session(self, session: str) -> Agent | None:
-        """Return the agent whose session has this id, None where there is none."""
-        return self.by_id.get(self._agent_of_session(session)) if session else None
+    def of_session(self, session: str, resolved: str, at_ns: int) -> Agent | None:
+        """Return the agent whose session has this id, None where there is none.
+
+        Args:
+            session: Its id.
+            resolved: Whose it was as a hook saw it: a commit's time is in whole seconds, and tells less. May be empty.
+            at_ns: When it is asked about, Unix nanoseconds.
+        """
+        turns = self._turns_of(session) if session else ()
+        if any(agent == resolved for _, agent in turns):
+            return self.by_id.get(resolved)
+        return self.by_id.get(holder(turns, at_ns))
+
+    def has_held(self, session: str) -> bool:
+        """Tell whether a session ever was one of these agents'."""
+        return any(agent in self.by_id for _, agent in self._turns_of(session))
 
     def one(self, text: str) -> Agent:
         """Return the one agent that `text` names, an active one before retired ones.
@@ -146,13 +178,14 @@ def identify(marks: Marks, roster: Roster, *, at_ns: int) -> Identity:  # noqa: 
     """
     values = dict(marks)
     if COPIED in values:
-        return _by_commit_marks(marks, roster, at_ns) or Identity(whole(UNCLAIMED), "a copy of nobody's known work")
+        unknown = Identity(whole(UNCLAIMED), "a copy of nobody's known work", basis="copy")
+        return _by_commit_marks(marks, roster, at_ns) or unknown
     explicit = values.get(AGENT_VARIABLE, "")
     if explicit == HUMAN:
-        return Identity(whole(HUMAN), f"{AGENT_VARIABLE}={HUMAN}")
+        return Identity(whole(HUMAN), f"{AGENT_VARIABLE}={HUMAN}", basis="variable")
     resolved = values.get("resolved", "")
     if explicit:
-        return _picked(roster.named(explicit), resolved, at_ns, explicit, AGENT_VARIABLE)
+        return _picked(roster.named(explicit), _Mark("variable", AGENT_VARIABLE, explicit, resolved), at_ns)
     if of_session := _by_sessions(named_sessions(marks), resolved, roster, at_ns):
         return of_session
     if clients := find_clients(marks):
@@ -160,30 +193,40 @@ def identify(marks: Marks, roster: Roster, *, at_ns: int) -> Identity:  # noqa: 
     if by_marks := _by_commit_marks(marks, roster, at_ns):
         return by_marks
     if used := values.get("use", ""):
-        return _picked(roster.named(used), resolved, at_ns, used, "agent-tracker use")
+        return _picked(roster.named(used), _Mark("use", "agent-tracker use", used, resolved), at_ns)
     if "hook" in values:
-        return Identity(whole(HUMAN), "no mark of an agent")
-    return Identity(whole(UNCLAIMED), "no hook saw it and it carries no mark")
+        return Identity(whole(HUMAN), "no mark of an agent", basis="none")
+    return Identity(whole(UNCLAIMED), "no hook saw it and it carries no mark", basis="unseen")
+
+
+class _Mark(NamedTuple):
+    """What may say whose a commit is: its kind, itself in words, whom it names, and the agent resolved then, if any."""
+
+    basis: str
+    reason: str
+    who: str
+    resolved: str = ""
 
 
 def _by_sessions(sessions: tuple[str, ...], resolved: str, roster: Roster, at_ns: int) -> Identity | None:
     """Return whose the first known session is, whatever its client's agents are; None where none is known."""
     for session in sessions:
-        agent = roster.of_session(session)
+        agent = roster.of_session(session, resolved, at_ns)
         if agent:
             shown = session if session.isprintable() else ascii(session)
-            return _picked([agent], resolved, at_ns, agent.id, f"session {shown[:MAX_NAME]}")
+            return _picked([agent], _Mark("session", f"session {shown[:MAX_NAME]}", agent.id, resolved), at_ns)
     return None
 
 
 def _by_clients(clients: list[str], resolved: str, roster: Roster, at_ns: int) -> Identity:
-    found = [_picked(roster.of_client(name), resolved, at_ns, name, f"client {name}") for name in clients]
+    marks = [_Mark("client", f"client {name}", name, resolved) for name in clients]
+    found = [_picked(roster.of_client(mark.who), mark, at_ns) for mark in marks]
     credited = [identity for identity in found if not identity.problem]
     if len(credited) == 1:
         return credited[0]
     if credited:
         who = ", ".join(clients)
-        return Identity(whole(UNCLAIMED), "several clients announce themselves", "ambiguous", who)
+        return Identity(whole(UNCLAIMED), "several clients announce themselves", "ambiguous", who, "client")
     return next((identity for identity in found if identity.problem != "unregistered"), found[0])
 
 
@@ -191,13 +234,13 @@ def _by_commit_marks(marks: Marks, roster: Roster, at_ns: int) -> Identity | Non
     found: dict[str, Identity] = {}
     for name, value in marks:
         for candidates, who in _mark_candidates(name, value, roster):
-            identity = _picked(candidates, "", at_ns, who, f"commit mark: {value[:80]}")
+            identity = _picked(candidates, _Mark("commit", f"commit mark: {value[:80]}", who), at_ns)
             found.setdefault(identity.credits[0][0] or who, identity)
     if not found:
         return None
     credited = [identity.credits[0][0] for identity in found.values() if not identity.problem]
     if len(credited) > 1:
-        return Identity(_equal_shares(credited), "marks of several agents in the commit")
+        return Identity(_equal_shares(credited), "marks of several agents in the commit", basis="commit")
     return next((i for i in found.values() if not i.problem), next(iter(found.values())))
 
 
@@ -222,21 +265,22 @@ def _equal_shares(agents: list[str]) -> Credits:
     return tuple((agent, share + (index < rest)) for index, agent in enumerate(sorted(agents)))
 
 
-def _picked(candidates: list[Agent], resolved: str, at_ns: int, who: str, reason: str) -> Identity:
+def _picked(candidates: list[Agent], mark: _Mark, at_ns: int) -> Identity:
     """Choose among the agents that a mark may mean: the one resolved then, the only active one, or the next one."""
-    chosen = next((agent for agent in candidates if agent.id == resolved), None)
+    chosen = next((agent for agent in candidates if agent.id == mark.resolved), None)
     active = [agent for agent in candidates if _was_active(agent, at_ns)]
     if chosen is None and len(active) == 1:
         chosen = active[0]
+    reason = mark.reason
     if chosen is None and not active:
         later = [agent for agent in candidates if agent.created_at * 10**9 > at_ns]
         chosen = min(later, key=lambda agent: (agent.created_at, agent.id), default=None)
+        reason += ", registered since" if chosen else ""
     if chosen is not None:
-        return Identity(whole(chosen.id), reason)
+        return Identity(whole(chosen.id), reason, basis=mark.basis)
     problem = "ambiguous" if active else "retired" if candidates else "unregistered"
-    if problem == "retired":
-        who = candidates[0].id
-    return Identity(whole(UNCLAIMED), reason, problem, who)
+    who = candidates[0].id if problem == "retired" else mark.who
+    return Identity(whole(UNCLAIMED), reason, problem, who, mark.basis)
 
 
 def _was_active(agent: Agent, at_ns: int) -> bool:

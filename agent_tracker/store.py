@@ -28,6 +28,7 @@ from agent_tracker.durability import fingerprint, migrations
 from agent_tracker.environment import OTHER_PATH, begun, environment, translated
 from agent_tracker.errors import DamageError, ForeignFileError, SchemaError, StoreBusyError, StoreError, StoreFullError
 from agent_tracker.locking import LockTimeoutError, locked
+from agent_tracker.marks import MARKS_VERSION
 from agent_tracker.table import Table
 from agent_tracker.tables import TABLES, VERSION, Snapshot, Writer
 
@@ -496,6 +497,7 @@ class Store:
             writer = Writer(txn, {name: env.open_db(name.encode(), txn) for name in TABLES})
             writer.set_schema_version(SCHEMA_VERSION)
             writer.set_lineage()
+            writer.set_marks_version(MARKS_VERSION)
             writer.put_counts()
 
 

@@ -20,6 +20,7 @@ from agent_tracker.records import (
     Credits,
     LossFact,
     Marks,
+    RewriteFact,
     SightingFact,
     StateFact,
     UndoneFact,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Told",
+    "component_of",
     "corrected_credits",
     "find_correction",
     "home_of",
@@ -100,6 +102,36 @@ def known_credits(credits: Credits, roster: Roster) -> Credits:
         name = agent if agent in roster.by_id or agent == HUMAN else UNCLAIMED
         shares[name] = shares.get(name, 0) + share
     return tuple(sorted(shares.items(), key=lambda item: (-item[1], item[0] == UNCLAIMED, item[0])))
+
+
+def component_of(snapshot: Snapshot, oid: bytes) -> tuple[dict[bytes, Commit], list[RewriteFact]]:
+    """Return the stored commits that rewrites connect with one, itself among them, and those rewrites."""
+    commits: dict[bytes, Commit] = {}
+    rewrites: dict[tuple[bytes, bytes], RewriteFact] = {}
+    pending, met = [oid], {oid}
+    while pending:
+        current = pending.pop()
+        commit = snapshot.commit(current)
+        if commit is not None:
+            commits[current] = commit
+        for rewrite in _rewrites_of(snapshot, current):
+            rewrites[rewrite.old, rewrite.new] = rewrite
+            for other in (rewrite.old, rewrite.new):
+                if other not in met:
+                    met.add(other)
+                    pending.append(other)
+    return commits, list(rewrites.values())
+
+
+def _rewrites_of(snapshot: Snapshot, oid: bytes) -> list[RewriteFact]:
+    events = snapshot.table("events")
+    found = [packing.unpack_event(key, value) for key, value in events.items(b"w" + oid)]
+    for old in snapshot.sources(oid):
+        key = b"w" + old + oid
+        value = events.get(key)
+        if value is not None:
+            found.append(packing.unpack_event(key, value))
+    return [fact for fact in found if isinstance(fact, RewriteFact) and oid in (fact.old, fact.new)]
 
 
 def home_of(snapshot: Snapshot, oid: bytes) -> bytes:

@@ -8,7 +8,7 @@ Every value is the body as `packing` has it, then `crc32(table, key, body)` in f
 ======================  ==========================================  ==================================================
 sub-database            key                                         value
 ======================  ==========================================  ==================================================
-schema                  `version` · `lineage` · `counts`            text; the last has a line for each of the others
+schema                  `version` · `lineage` · `marks` · `counts`  text; the last has a line for each of the others
 commits                 sequence (4 bytes, big endian)              commit fact; the order is the order of arrival
 commits.oid             the oid's first 12 bytes; all, if taken       what is derived: sequence, status, credits
 commits.project         project (4) committed_at (5) sequence (4)   empty: a project's commits by time
@@ -79,11 +79,13 @@ TABLES = (
     "health",
     "archived",
 )
-VERSION, LINEAGE, COUNTS = b"version", b"lineage", b"counts"
-"""The keys in `schema`: of which version the layout is; as which database it was begun, which its copies share; how
-many records each other table has, and their sum."""
+VERSION, LINEAGE, MARKS, COUNTS = b"version", b"lineage", b"marks", b"counts"
+"""The keys in `schema`: of which version the layout is; as which database it was begun, which its copies share; the
+oldest version of the table of marks under which any credit was derived; how many records each other table has, and
+their sum."""
 
 MAX_KEY_BYTES = 400
+MAX_VERSION_DIGITS = 10
 PREFIX_BYTES = 12
 """96 bits tell any number of commits apart that a store can hold, in a fifth less room than a whole oid takes."""
 
@@ -146,6 +148,11 @@ class Snapshot:
     def lineage(self) -> str:
         """Return as which database this one was begun: all its copies say the same; empty where none was noted."""
         return (self._tables["schema"].get(LINEAGE) or b"").decode("ascii", "replace")
+
+    def marks_version(self) -> int:
+        """Return under which version of the table of marks the credits were derived: the oldest, where of several."""
+        text = self._tables["schema"].get(MARKS) or b"1"
+        return int(text) if text.isdigit() and len(text) < MAX_VERSION_DIGITS else 0
 
     def counts(self) -> dict[str, int]:
         """Return how many records each table had when the last transaction ended, empty where that is not known.
@@ -393,6 +400,10 @@ class Writer(Snapshot):
         """Note that this is a database of its own, begun now, unless it says so."""
         if not self.lineage():
             self._tables["schema"].put(LINEAGE, os.urandom(6).hex().encode())
+
+    def set_marks_version(self, version: int) -> None:
+        """Note under which version of the table of marks the credits were derived."""
+        self._tables["schema"].put(MARKS, str(version).encode())
 
     def put_counts(self) -> dict[str, int]:
         """Record how many records each table has, and the sum of their checksums, at the end of a transaction.

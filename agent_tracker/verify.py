@@ -35,12 +35,16 @@ _WRONG = (AgentTrackerError, struct.error, ArithmeticError, LookupError, ValueEr
 
 
 class VerifyReport(NamedTuple):
-    """How much was checked, and what is wrong: one line each, at most a hundred; none means all is well."""
+    """How much was checked, and what is wrong: one line each, at most a hundred; none means all is well.
+
+    `outdated`: how many commits have the credit that another table of marks gave them, which is nothing wrong.
+    """
 
     records: int
     commits: int
     agents: int
     problems: tuple[str, ...]
+    outdated: int = 0
 
 
 def verify(snapshot: Snapshot, *, progress: Callable[[int, int], None] | None = None) -> VerifyReport:
@@ -52,9 +56,10 @@ def verify(snapshot: Snapshot, *, progress: Callable[[int, int], None] | None = 
     """
     counts = {name: snapshot.table(name).count() for name in snapshot.names}
     gauge = _Gauge(sum(counts.values()), progress)
-    problems = tuple(_first(_Check(snapshot, gauge).problems()))
+    check = _Check(snapshot, gauge)
+    problems = tuple(_first(check.problems()))
     gauge(gauge.total)
-    return VerifyReport(gauge.total, counts["commits"], counts["agents"], problems)
+    return VerifyReport(gauge.total, counts["commits"], counts["agents"], problems, check.outdated)
 
 
 def verify_file(path: str, *, timeout_s: float) -> VerifyReport:
@@ -128,6 +133,7 @@ class _Check:
         self._snapshot = snapshot
         self._gauge = gauge
         self._odd: list[str] = []
+        self.outdated = 0
 
     def problems(self) -> Iterator[str]:
         """Yield what is wrong."""
@@ -146,6 +152,7 @@ class _Check:
             yield from _guarded("what commits refer to", _wrong_references(snapshot))
             yield f"nothing was compared with the facts: {_said(error)}"
             return
+        self.outdated = len(found.outdated)
         yield from self._odd
         yield from _guarded("the commits' states", _wrong_states(snapshot, found))
         yield from _guarded("the indexes", _wrong_indexes(snapshot, found))

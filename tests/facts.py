@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from agent_tracker.apply import Applied, apply
 from agent_tracker.journal import (
+    BindingFact,
     BugFact,
     GradeFact,
     PulseFact,
@@ -54,6 +55,7 @@ __all__ = [
     "agent",
     "agent_fact",
     "apply_all",
+    "binding",
     "bug",
     "by_agent",
     "commit_fact",
@@ -186,6 +188,11 @@ def withdrawal(name: str, *, at: int = NOW) -> WithdrawalFact:
 def session(name: str, agent_id: str, *, at: int = NOW) -> SessionFact:
     """Return that a session began at so many seconds."""
     return SessionFact(name, agent_id, "", "", "/home/someone/repo", "", 0, "", 0, "", PROJECT, at * 10**9)
+
+
+def binding(name: str, agent_id: str, *, at: int = NOW) -> BindingFact:
+    """Return that a session is an agent's from so many seconds on."""
+    return BindingFact(name, agent_id, at * 10**9)
 
 
 def pulse(  # noqa: PLR0913 -- one argument a field

@@ -20,6 +20,7 @@ from agent_tracker.journal import (
     PULSES,
     SIDES,
     ActivityFact,
+    BindingFact,
     BugFact,
     ForgetFact,
     GradeFact,
@@ -150,6 +151,7 @@ KINDS: dict[type, st.SearchStrategy[Fact]] = {
         WORD,
         NS,
     ),
+    BindingFact: st.builds(BindingFact, WORD.filter(bool), WORD.filter(bool), NS),
     PulseFact: st.builds(
         PulseFact,
         IDS,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from agent_tracker import journal_tables
 from agent_tracker.books import Milestone
 from agent_tracker.errors import RecordError
-from agent_tracker.journal import GRADES, SIDES, BugFact, ForgetFact, GradeFact
+from agent_tracker.journal import GRADES, SIDES, BindingFact, BugFact, ForgetFact, GradeFact
 from agent_tracker.lines import fact_line, parse_line
 from agent_tracker.records import HUMAN, MICRO, Agent, Fact, Marks, Standing, StateFact
 from facts import (
@@ -22,6 +22,7 @@ from facts import (
     UNHURRIED,
     agent_fact,
     apply_all,
+    binding,
     bug,
     by_agent,
     commit_fact,
@@ -244,6 +245,23 @@ def test_pulses_may_arrive_before_their_session_and_its_agent(tmp_path: Path) ->
     assert problems(made) == ()
 
 
+def test_what_a_session_uses_earns_for_whoever_it_is_bound_to_then(tmp_path: Path) -> None:
+    """Before a binding the one who began it, after it the other, in whatever order it is told."""
+    told = [CODER, OTHER, session("s", CODER.id), binding("s", OTHER.id, at=NOW + 5), *pulses_around(NOW + 5)]
+    for number, facts in enumerate((told, told[::-1], [*told[3:], *told[:3]])):
+        made = store_at(tmp_path / str(number))
+        apply_all(made, [project_fact()])
+        for fact in facts:
+            apply_all(made, [fact])
+        assert (xp(made), standing_of(made, OTHER).earned_micro) == (1, 10 * MICRO)
+        assert problems(made) == ()
+
+
+def pulses_around(at: int) -> list[Fact]:
+    """Return a sign of life before that time, with one tool, and one at it, with ten."""
+    return [pulse("p", "s", tools=1, at=at - 1), pulse("q", "s", tools=10, at=at)]
+
+
 def test_a_push_earns_for_the_agent_of_the_commit_that_was_pushed(store: Store) -> None:
     """Once for each commit; nothing for one that nobody knows."""
     apply_all(store, [*commits(1), push("c0"), push("c0", at=NOW + 5), push("unknown")])
@@ -433,6 +451,12 @@ FACTS = st.one_of(
         at=TIMES,
     ),
     st.builds(
+        binding,
+        st.sampled_from(["s", "t"]),
+        st.sampled_from([CODER.id, OTHER.id, FIRST_TWIN.id, SECOND_TWIN.id]),
+        at=TIMES,
+    ),
+    st.builds(
         pulse,
         st.sampled_from([f"p{i}" for i in range(5)]),
         st.sampled_from(["s", "t"]),
@@ -456,6 +480,8 @@ FACTS = st.one_of(
 def identity(fact: Fact) -> tuple[object, ...]:
     """Return what two facts must not have in common: the first of them to arrive would be the one that stays."""
     match fact:
+        case BindingFact():
+            return (type(fact), fact.session, fact.recorded_ns)
         case (str(), *_):
             return (type(fact), fact[0])
     values = fact._asdict()

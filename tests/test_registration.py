@@ -359,7 +359,7 @@ def test_an_unknown_client_is_refused() -> None:
 def of_sessions(**agents: Agent) -> Roster:
     """Return a roster of these agents, each with a session: `s_` and its argument's name."""
     sessions = {f"s_{name}": each.id for name, each in agents.items()}
-    return Roster(agents.values(), lambda session: sessions.get(session, ""))
+    return Roster(agents.values(), lambda session: ((0, sessions[session]),) if session in sessions else ())
 
 
 ONE, TWO = (agent("claude", client="claude", model=model) for model in ("m-1", "m-2"))
@@ -420,5 +420,5 @@ def test_a_session_s_agent_was_resolved_then() -> None:
 
 def test_what_a_session_is_called_is_safe_to_show() -> None:
     """The reason is for people."""
-    roster = Roster([PLAIN], lambda _: PLAIN.id)
+    roster = Roster([PLAIN], lambda _: ((0, PLAIN.id),))
     assert identified(("AGENT_TRACKER_SESSION", "a\x1b[2J"), roster=roster).reason == "session 'a\\x1b[2J'"

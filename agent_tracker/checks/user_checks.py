@@ -28,11 +28,11 @@ from agent_tracker.escaping import shown_path
 from agent_tracker.files import read_text
 from agent_tracker.flush import known_agents
 from agent_tracker.git import run
-from agent_tracker.hook import environment_marks, explain
+from agent_tracker.hook import environment_marks, explain, hooks_roster
 from agent_tracker.mounts import free_bytes, mount_point, readable_size
 from agent_tracker.obstacles import check_access, check_file_system, check_owner, companions
-from agent_tracker.registration import Roster, identify
-from agent_tracker.registry import read_session, write_agents
+from agent_tracker.registration import identify
+from agent_tracker.registry import write_agents
 from agent_tracker.store import Store
 
 if TYPE_CHECKING:
@@ -291,8 +291,7 @@ def _tree(top: str) -> dict[str, str]:
 def agent(context: Context) -> Iterator[Finding]:
     """Yield where this process's environment names an agent that would get no credit."""
     marks = (("hook", "1"), *environment_marks(context.env))
-    roster = Roster(known_agents(context), lambda session: read_session(context.paths.registry, session))
-    identity = identify(marks, roster, at_ns=context.now_ns)
+    identity = identify(marks, hooks_roster(known_agents(context), context.paths.registry), at_ns=context.now_ns)
     if identity.problem:
         yield Finding(*explain(identity, context.env))
 

@@ -44,6 +44,7 @@ NOUNS = {
     "bug": "bugs",
     "withdrawal": "withdrawn bugs",
     "session": "sessions",
+    "binding": "bindings of sessions",
     "pulse": "signs of life of sessions",
     "push": "pushes",
     "rules": "changes of the rules",

@@ -337,4 +337,7 @@ def verify_lines(report: VerifyReport, *, is_quick: bool = False) -> list[str]:
         return [f"problem: {safe(problem)}" for problem in report.problems]
     parts = (counted(report.records, "record"), counted(report.commits, "commit"), counted(report.agents, "agent"))
     more = ["Standings were not compared with the facts: agent-tracker verify"] if is_quick else []
+    if report.outdated:
+        whose = f"{counted(report.outdated, 'commit')} credited under another table of marks"
+        more.append(f"{whose}, which is nothing wrong: agent-tracker reattribute --dry-run")
     return [f"Clean: {', '.join(parts)}.", *more]

@@ -52,6 +52,7 @@ _IDS = {"agent": "agents", "grade": "grades", "bug": "bugs", "retro": "retrospec
 _EXPORT = ["export", "--jsonl", "-"]
 _SAID: dict[str, tuple[tuple[int, str], ...]] = {
     **dict.fromkeys(("grade", "bug", "retro", "activity", "session", "pulse", "withdrawal"), ((2, "id"),)),
+    "binding": ((2, "session"), (4, "recorded_ns")),
     "agent": ((2, "id"),),
     "state": ((2, "agent"), (3, "state"), (4, "recorded_ns")),
     "credit": ((2, "oid"), (3, "recorded_ns")),
