@@ -46,7 +46,8 @@ LOCK_TIMEOUT_S = 5.0
 POLICIES = ("enforce", "warn", "off")
 VALIDATING = ("pre-commit", "commit-msg")
 HOOK_STYLES = ("auto", "files", "config")
-EXPORTS = ("false", "true", "status", "journal")
+FLAGS = ("false", "true")
+EXPORTS = (*FLAGS, "status", "journal")
 DEFAULT_SIZE_BYTES = 512 * 1024 * 1024
 MIN_SIZE_BYTES = 1_000_000
 MAX_SIZE_BYTES = 2 * 1024 * 1024 * 1024
@@ -125,13 +126,18 @@ def _one_of(allowed: tuple[str, ...]) -> Callable[[object], str]:
     return check
 
 
-def _check_export(value: object) -> str:
-    word = str(value).lower()
-    if word in EXPORTS:
+def _one_of_or_flag(allowed: tuple[str, ...]) -> Callable[[object], str]:
+    """Return a check for words among which are true and false, in whatever words git and TOML say these."""
+
+    def check(value: object) -> str:
+        word = str(value).lower()
+        if word in {"yes", "on", "1", "no", "off", "0"}:
+            word = "true" if word in {"yes", "on", "1"} else "false"
+        if word not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}, not {str(value)[:40]!r}")
         return word
-    if word in {"yes", "on", "1", "no", "off", "0"}:
-        return "true" if word in {"yes", "on", "1"} else "false"
-    raise ValueError(f"must be one of {', '.join(EXPORTS)}, not {str(value)[:40]!r}")
+
+    return check
 
 
 SETTINGS = (
@@ -176,6 +182,14 @@ SETTINGS = (
         meaning="an unregistered agent's commit: enforce (refused), warn, off",
     ),
     Setting(
+        "autoRegister",
+        "AGENT_TRACKER_AUTO_REGISTER",
+        FLAGS[0],
+        _one_of_or_flag(FLAGS),
+        is_repository_level=True,
+        meaning="whether a client of which no agent is registered is registered by its first commit",
+    ),
+    Setting(
         "validateIn",
         "AGENT_TRACKER_VALIDATE_IN",
         VALIDATING[0],
@@ -195,7 +209,7 @@ SETTINGS = (
         EXPORT,
         "AGENT_TRACKER_EXPORT",
         EXPORTS[0],
-        _check_export,
+        _one_of_or_flag(EXPORTS),
         is_repository_level=True,
         meaning="written into the work tree at flush: status (.agent/status.json), journal (.journal/), true for both",
     ),

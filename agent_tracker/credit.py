@@ -30,7 +30,19 @@ if TYPE_CHECKING:
 
     from agent_tracker.rules import Timeline
 
-__all__ = ["SPLIT", "Counted", "Node", "Part", "Replayed", "blend", "components", "initial_status", "replay"]
+__all__ = [
+    "SPLIT",
+    "Counted",
+    "Node",
+    "Origin",
+    "Part",
+    "Replayed",
+    "Why",
+    "blend",
+    "components",
+    "initial_status",
+    "replay",
+]
 
 
 SPLIT = "split"
@@ -70,6 +82,32 @@ class Part(NamedTuple):
     source: bytes
     operation: str
     lines: int
+
+
+class Why(NamedTuple):
+    """Why a commit's credit is what it is.
+
+    `basis` is one of `registration.BASES`, `correction` (a person put it right; `reason` is their word) or `rewrite`
+    (it has the credit of what it was made of, `origins`). `reason`, `problem` and `who` are as an `Identity` has them.
+    `is_outdated`: by what is known now another credit would follow; the table of marks has changed.
+    """
+
+    basis: str
+    reason: str
+    problem: str
+    who: str
+    origins: tuple[Origin, ...]
+    is_outdated: bool = False
+
+
+class Origin(NamedTuple):
+    """One part of a commit's credit: from another commit, or by its own lines (`source` is empty)."""
+
+    source: bytes
+    operation: str
+    lines: int
+    credits: Credits
+    why: Why
 
 
 class Counted:

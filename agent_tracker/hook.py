@@ -9,6 +9,7 @@ Source: githooks(5).
 from __future__ import annotations
 
 import os
+import sys
 import time
 from contextlib import suppress
 
@@ -16,9 +17,9 @@ from agent_tracker.errors import AgentTrackerError, ConfigError
 from agent_tracker.escaping import escape
 from agent_tracker.files import read_text
 from agent_tracker.lines import commit_line
-from agent_tracker.marks import VARIABLES, client_name, find_clients
+from agent_tracker.marks import CLIENTS, VARIABLES, named_sessions
 from agent_tracker.paths import RepositoryPaths, UserPaths, user_paths
-from agent_tracker.records import UNCLAIMED, Agent, Marks, SeenCommit, Turns, is_agent
+from agent_tracker.records import UNCLAIMED, Agent, AgentFact, Marks, SeenCommit, Turns, is_agent
 from agent_tracker.registration import Identity, Roster, identify
 from agent_tracker.registry import read_agents, read_policy, read_session
 from agent_tracker.repository import Repository, repository_at
@@ -47,6 +48,7 @@ CHECK_TIMEOUT_S = 2.0
 """How long a push waits where the database has to be checked; the rest is done when it is over."""
 
 MAX_VALUE = 1000
+PROGRAM = "agent-tracker"
 
 
 def main(argv: list[str]) -> int:
@@ -130,15 +132,64 @@ def _validate(repository: Repository, paths: UserPaths, env: Mapping[str, str], 
         identity = halted_identity(identity, agents)
     if not identity.problem:
         return 0
-    policy = _policy(repository, paths, env)
-    if policy == "off":
+    policy, is_registering = _settings(repository, paths, env)
+    if policy == "off" or (is_registering and _is_enrolled(repository, paths, env, identity, now_ns)):
         return 0
-    message, command = explain(identity, env)
     is_refused = policy == "enforce" and identity.problem != "ambiguous"
     lenient = "the agent should not commit" if identity.problem == "halted" else "the commit stays unclaimed"
     verdict = "commit refused" if is_refused else lenient
-    _tell(f"agent-tracker: {verdict}: {message}\n  {command}")
+    message, command = explain(identity, env)
+    advice = _advice(identity, env, is_refused=is_refused)
+    _tell("\n".join((f"agent-tracker: {verdict}: {message}", f"  {command}", *advice)))
     return REFUSED if is_refused else 0
+
+
+def _is_enrolled(
+    repository: Repository, paths: UserPaths, env: Mapping[str, str], identity: Identity, now_ns: int
+) -> bool:
+    """Register the client that announces itself, if that is what is missing; tell whether the commit may go on.
+
+    What we cannot write down does not keep it: the setting says that nobody is to be asked.
+    """
+    from agent_tracker.announced import agent_for, model_told, only_client  # noqa: PLC0415 -- for newcomers alone
+    from agent_tracker.enrolment import bind, enrol, scope_here  # noqa: PLC0415 -- as above
+
+    marks = environment_marks(env)
+    client, sessions = only_client(marks), named_sessions(marks)
+    if identity.basis != "client" or identity.problem not in {"unregistered", "ambiguous"} or not client:
+        return False
+    scope, model = scope_here(repository.work_tree), model_told(client, env)
+    agents = read_agents(paths.registry)
+    found = agent_for(client, model, agents, now=now_ns // 10**9, scope=scope, auto_register=True)
+    # Without a session nothing would tell that it is this one of several.
+    if isinstance(found, Identity) or (not sessions and (isinstance(found, Agent) or identity.problem == "ambiguous")):
+        return False
+    try:
+        if isinstance(found, AgentFact):
+            found = enrol(paths, found)
+            setup = escape(f"{found.name}, {found.model}, {found.scope}")
+            _tell(f"agent-tracker: registered {found.id} ({setup}): autoRegister is on")
+        if sessions:
+            bind(paths, sessions[0], found.id, now_ns=now_ns)
+    except AgentTrackerError as error:
+        _say(error.message)
+    return True
+
+
+def _advice(identity: Identity, env: Mapping[str, str], *, is_refused: bool) -> list[str]:
+    """Return what an agent must know to run the command that registers it; nothing for other problems."""
+    if identity.problem != "unregistered":
+        return []
+    then = "git commit again" if is_refused else "the commit is credited, too"
+    lines = [
+        "Put for MODEL the name of the language model that you are, as exactly as you know it,",
+        "and for SCOPE what you work on here: backend, docs, 'whole repository' ...",
+        f"Run it in the shell in which you commit; then {then}.",
+    ]
+    program = program_here(env)
+    if program != PROGRAM:
+        lines.append(f"{PROGRAM} is not on your PATH; in its place: {program}")
+    return [f"  {line}" for line in lines]
 
 
 def halted_identity(identity: Identity, agents: list[Agent]) -> Identity:
@@ -148,8 +199,11 @@ def halted_identity(identity: Identity, agents: list[Agent]) -> Identity:
     return identity._replace(problem="halted", who=who) if who else identity
 
 
-def _policy(repository: Repository, paths: UserPaths, env: Mapping[str, str]) -> str:
-    """Return the policy in force: what the shell sees of it is a copy, which a person may have gone past."""
+def _settings(repository: Repository, paths: UserPaths, env: Mapping[str, str]) -> tuple[str, bool]:
+    """Return the policy in force, and whether clients are registered by themselves.
+
+    What the shell sees of the policy is a copy, which a person may have gone past.
+    """
     from agent_tracker.config import read_settings  # noqa: PLC0415 -- only where a commit may be refused
     from agent_tracker.configuring import repository_values  # noqa: PLC0415
 
@@ -157,44 +211,44 @@ def _policy(repository: Repository, paths: UserPaths, env: Mapping[str, str]) ->
         values = read_settings(paths, env, repository=repository_values(repository))
     except ConfigError as error:
         _say(error.message)
-        return read_policy(RepositoryPaths(repository.common_dir).policy, paths.registry)
-    return str(values["policy"].value)
+        return read_policy(RepositoryPaths(repository.common_dir).policy, paths.registry), False
+    return str(values["policy"].value), values["autoRegister"].value == "true"
 
 
 def explain(identity: Identity, env: Mapping[str, str]) -> tuple[str, str]:
     """Return why an agent that was named gets no credit, and the one command that mends it."""
     who = escape(identity.who)[:100]
     if identity.problem == "ambiguous":
-        return f"{who} may be several agents", "export AGENT_TRACKER_AGENT=ID   (agent-tracker agents lists the ids)"
+        # A client may give each command a shell of its own: nothing exported lasts there.
+        has_session = identity.basis == "client" and named_sessions(environment_marks(env))
+        command = "agent-tracker session start --agent ID" if has_session else "export AGENT_TRACKER_AGENT=ID"
+        return f"{who} may be several agents", f"{command}   (agent-tracker agents lists the ids)"
     if identity.problem in {"retired", "halted"}:
         return f"agent {who} is {identity.problem}", f"agent-tracker agents resume {_quoted(identity.who)}"
-    if env.get("AGENT_TRACKER_AGENT"):
-        return (
-            f"agent {who} is not registered",
-            f"agent-tracker register {_quoted(identity.who)} --model MODEL --scope SCOPE",
-        )
-    clients = find_clients(environment_marks(env))
-    if clients and _is_known(clients[0]):
-        name = clients[0]
-        return (
-            f"no agent is registered for {who}",
-            f"agent-tracker register {name} --model MODEL --scope SCOPE --client {name}",
-        )
-    command = f"agent-tracker register {_quoted(identity.who)} --model MODEL --scope SCOPE"
-    return f"agent {who} is not registered", f"{command} && export AGENT_TRACKER_AGENT={_quoted(identity.who)}"
+    register = f"agent-tracker register {_quoted(identity.who)} --model MODEL --scope SCOPE"
+    if identity.basis == "client" and identity.who in CLIENTS:
+        return f"no agent is registered for {who}", f"{register} --client {identity.who}"
+    if identity.basis == "client":
+        return f"agent {who} is not registered", f"{register} && export AGENT_TRACKER_AGENT={_quoted(identity.who)}"
+    return f"agent {who} is not registered", register
 
 
-def _is_known(client: str) -> bool:
-    try:
-        return bool(client_name(client))
-    except AgentTrackerError:
-        return False
+def program_here(env: Mapping[str, str]) -> str:
+    """Return what a shell with this environment must be given to run agent-tracker.
+
+    It need not be on the path: whoever installed the hooks may have had it in an environment of its own. `-P` keeps
+    Python from taking for it what lies in the work tree.
+    """
+    for directory in env.get("PATH", "").split(os.pathsep):
+        if os.path.isabs(directory) and os.access(os.path.join(directory, PROGRAM), os.X_OK):
+            return PROGRAM
+    return f"{_quoted(sys.executable, '/')} -P -m agent_tracker"
 
 
-def _quoted(text: str) -> str:
-    """Return `text` as one word of a shell command that a person may copy."""
-    shown = escape(text)[:100]
-    is_plain = shown.replace("-", "").replace("_", "").replace(".", "").isalnum() and shown.isascii()
+def _quoted(text: str, plain: str = "") -> str:
+    """Return `text` as one word of a shell command that may be copied; `plain` are more characters that are safe."""
+    shown = escape(text)[:MAX_VALUE]
+    is_plain = shown.isascii() and all(c.isalnum() or c in "-_." + plain for c in shown)
     return shown if is_plain else "'" + shown.replace("'", "'\\''") + "'"
 
 
@@ -208,7 +262,7 @@ def _record(repository: Repository, paths: UserPaths, env: Mapping[str, str], no
     during = _during(repository.git_dir, event)
     seen = SeenCommit(oid, resolved, use, during, environment_marks(env))
     append(RepositoryPaths(repository.common_dir).spool_dir, commit_line(seen))
-    if identity.reason == "agent-tracker use" and is_agent(agent) and during not in {"rebase", "merge"}:
+    if identity.basis == "use" and is_agent(agent) and during not in {"rebase", "merge"}:
         _tell(f"agent-tracker: credited to {escape(agent)} (agent-tracker use)")
 
 

@@ -78,6 +78,8 @@ def check_registration(name: str, model: str, scope: str) -> None:
             raise RegistrationError(f"the agent's {what} has {len(value)} characters", f"at most {MAX_NAME}")
         if not value.isprintable():
             raise RegistrationError(f"the agent's {what} has control characters", "use printable text")
+        if value == what.upper():
+            raise RegistrationError(f"{value} stands for the agent's {what}", f"put its {what} in the place of {value}")
     if name.lower() == HUMAN:
         raise RegistrationError("an agent cannot be called human: that word stands for people", "choose another name")
 

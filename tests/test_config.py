@@ -216,6 +216,7 @@ def test_writing_makes_the_file_and_reads_back(paths: UserPaths) -> None:
         "backupInterval": "7200",
         "maxBackups": "12",
         "policy": "warn",
+        "autoRegister": "yes",
         "validateIn": "commit-msg",
         "hookStyle": "files",
         "export": "status",

@@ -44,7 +44,7 @@ def test_a_corrected_credit_is_marked(work: GitRepo) -> None:
         entries = log(snapshot, snapshot.commits(), limit=None, correction=lambda oid: find_correction(snapshot, oid))
     newest, oldest = log_json(entries)
     assert (newest["corrected"], oldest["corrected"]) == (None, done["corrected"])
-    table = str(log_table(entries, with_project=False))
+    table = str(log_table(entries, with_project=False, with_why=False))
     assert table.count("human*") == 1
     assert len(log_legend(entries)) == 1
     assert log_legend(entries[:1]) == []

@@ -58,6 +58,7 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"registration", "commit_search", "xp", "credit", "origins", "ancestry", "installation.hook_files"}),
     frozenset(
         {
+            "announced",
             "registry",
             "benches.throwaway",
             "tracing",
@@ -74,8 +75,8 @@ TIERS: tuple[frozenset[str], ...] = (
             "views.sheet",
         }
     ),
-    frozenset({"stored_facts", "earnings"}),
-    frozenset({"books"}),
+    frozenset({"stored_facts", "earnings", "enrolment"}),
+    frozenset({"books", "reasons"}),
     frozenset({"journal_apply", "journal_entries", "export.base"}),
     frozenset({"export.status", "export.journal"}),
     frozenset({"export.registry"}),
@@ -103,7 +104,15 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"verbs.judged"}),
     frozenset({"verbs.grading", "verbs.review", "verbs.sessions"}),
     frozenset(
-        {"verbs.backups", "verbs.bugs", "verbs.forgetting", "verbs.journal", "verbs.rules", "verbs.session_sheets"}
+        {
+            "verbs.backups",
+            "verbs.bugs",
+            "verbs.forgetting",
+            "verbs.journal",
+            "verbs.reattributing",
+            "verbs.rules",
+            "verbs.session_sheets",
+        }
     ),
     frozenset({"verbs.agents", "verbs.archive", "verbs.capacity", "verbs.moving"}),
     frozenset({"benches.bench_facts"}),
@@ -127,6 +136,7 @@ TIERS: tuple[frozenset[str], ...] = (
             "rendering.backups",
             "rendering.capacity",
             "rendering.moving",
+            "rendering.reattribution",
             "rendering.recovery",
             "rendering.rules",
             "rendering.setups",
@@ -202,6 +212,7 @@ SIBLINGS = {
     ("rendering.journal", "rendering.text"),
     ("rendering.backups", "rendering.text"),
     ("rendering.moving", "rendering.text"),
+    ("rendering.reattribution", "rendering.text"),
     ("rendering.recovery", "rendering.text"),
     ("rendering.rules", "rendering.text"),
     ("rendering.sessions", "rendering.text"),
@@ -214,6 +225,7 @@ SIBLINGS = {
 
 PURE = frozenset(
     {
+        "announced",
         "marks",
         "registration",
         "rules",

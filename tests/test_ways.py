@@ -915,7 +915,7 @@ def make_place(tmp_path: Path, variant: str) -> Place:
     install(find_repository(str(repo.path), {}), context())
     place = Place(repo, flushing=how == "flushing")
     for name in ("one", "two"):
-        place.ids[name] = register(context(), name, model="m", scope="all", client="").id
+        place.ids[name] = register(context(), name, model="m", scope="all", client="").agent.id
     if kind == "linked":
         repo.git("worktree", "add", "--quiet", "-b", "base", str(tmp_path / "linked"))
         place.repo = GitRepo(tmp_path / "linked")

@@ -5,6 +5,7 @@ Owns those commands' options. Never holds logic of its own.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from agent_tracker.views.sheet import Sheet
     from agent_tracker.views.standings import Query
 
-__all__ = ["agents_app", "credit", "register", "use", "whoami"]
+__all__ = ["agents_app", "credit", "reattribute", "register", "use", "whoami"]
 
 agents_app = typer.Typer(help="List, show, retire and resume agents.", invoke_without_command=True)
 Here = Annotated[bool, typer.Option("--here", help="What was done in this project alone.")]
@@ -40,17 +41,23 @@ def register(
     client: Annotated[str, typer.Option(help="The program it runs in: opencode, claude, codex ...")] = "",
     as_json: Json = False,
 ) -> None:
-    """Register an agent: a name, a model and a scope. Its commits are credited from then on."""
+    """Register an agent: a name, a model and a scope. Its commits are credited from then on.
+
+    In a coding agent's own shell this ties its session to the agent as well.
+    """
     from agent_tracker.rendering import text as render  # noqa: PLC0415 -- its imports are for what is shown alone
+    from agent_tracker.rendering.agents import registered_json, registered_lines  # noqa: PLC0415 -- as above
     from agent_tracker.verbs import agents  # noqa: PLC0415 -- as above
 
     name = asked(name, "NAME", "Name", REGISTER)
     model = asked(model, "--model", "Model", REGISTER)
     scope = asked(scope, "--scope", "Scope", REGISTER)
     done = agents.register(context_here(), name, model=model, scope=scope, client=client)
-    _show_agent(done, as_json=as_json, verb="Registered")
-    if not as_json and not client:
-        render.show(f"In its shell: export AGENT_TRACKER_AGENT={done.id}")
+    if as_json:
+        render.show_json("agent", registered_json(done))
+        return
+    _show_agent(done.agent, as_json=False, verb="Registered" if done.is_new else "Registered before")
+    render.show(*registered_lines(done))
 
 
 def _show_agent(agent: Agent, *, as_json: bool, verb: str) -> None:
@@ -218,7 +225,7 @@ def use(
 
 def whoami(*, as_json: Json = False, no_flush: NoFlush = False) -> None:
     """Say who a commit here and now would be credited to, and why."""
-    from agent_tracker.hook import current_identity, halted_identity  # noqa: PLC0415
+    from agent_tracker.hook import current_identity, explain, halted_identity  # noqa: PLC0415
     from agent_tracker.rendering import text as render  # noqa: PLC0415
 
     repository, context = repository_here(), context_here()
@@ -232,7 +239,8 @@ def whoami(*, as_json: Json = False, no_flush: NoFlush = False) -> None:
     if as_json:
         render.show_json("identity", render.identity_json(identity))
     else:
-        render.show(render.identity_words(identity))
+        command = [f"  {explain(identity, context.env)[1]}"] if identity.problem else []
+        render.show(render.identity_words(identity), *command)
 
 
 def credit(
@@ -251,3 +259,29 @@ def credit(
         render.show_json("credit", render.credit_json(fact))
     else:
         render.show(f"{fact.oid.hex()[:12]} is credited to {fact.credits[0][0]}.")
+
+
+def reattribute(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Change nothing, and show what would.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Credit every commit anew by its marks, as this version knows them. For people."""
+    from agent_tracker.rendering import reattribution as render  # noqa: PLC0415
+    from agent_tracker.rendering.text import show_json  # noqa: PLC0415
+    from agent_tracker.verbs import reattributing as verb  # noqa: PLC0415
+
+    context, repository = context_here(), repository_if_any()
+    repository = repository if repository and find_project(repository) else None
+    if not (dry_run or yes):
+        planned = verb.reattribute(repository, context, dry_run=True)
+        if not sys.stdin.isatty():
+            raise UsageError("this changes whose commits are: say so", "agent-tracker reattribute --yes, or --dry-run")
+        render.show_reattribution(planned, is_dry_run=True)
+        typer.confirm("Credit them anew?", abort=True)
+    done = verb.reattribute(repository, context, dry_run=dry_run)
+    if as_json:
+        show_json("reattribution", render.reattribution_json(done, is_dry_run=dry_run))
+    else:
+        render.show_reattribution(done, is_dry_run=dry_run)

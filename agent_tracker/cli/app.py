@@ -44,6 +44,7 @@ COMMANDS = {
     "compact": "capacity.compact",
     "archive": "capacity.archive",
     "rederive": "rules.rederive",
+    "reattribute": "agents.reattribute",
     "doctor": "hooks.doctor",
     "demo": "bench.demo",
     "bench": "bench.bench",

@@ -5,8 +5,9 @@ Owns those commands' options. Never holds logic of its own.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path  # noqa: TC003 -- Typer reads the annotations
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,10 +16,13 @@ from agent_tracker.errors import UsageError
 from agent_tracker.flush_command import run_all, run_here
 from agent_tracker.repository import working_directory
 
+if TYPE_CHECKING:
+    from agent_tracker.repository import Repository
+
 __all__ = ["doctor", "flush", "install_hooks", "uninstall_hooks"]
 
 
-def install_hooks(
+def install_hooks(  # noqa: PLR0913 -- its options
     repository: Annotated[Path | None, typer.Argument(help="Where; default: here.")] = None,
     *,
     everything_under: Annotated[
@@ -30,6 +34,12 @@ def install_hooks(
     style: Annotated[
         str, typer.Option(metavar="auto|files|config", help="Where hooks go this time; else: the setting hookStyle.")
     ] = "",
+    auto_register: Annotated[
+        bool | None,
+        typer.Option(
+            "--auto-register/--no-auto-register", help="Whether agents nobody registered register themselves."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Install the git hooks in a repository: from then on every commit is credited to the agent that made it."""
@@ -37,19 +47,35 @@ def install_hooks(
     from agent_tracker.rendering import hooks as render_hooks  # noqa: PLC0415 -- its imports are this command's alone
 
     _only_one(repository, everything_under, template)
+    if template and auto_register is not None:
+        hint = f"agent-tracker config set autoRegister {str(auto_register).lower()}"
+        raise UsageError("--template knows no repository in which that could be set", hint)
     if template:
         made = installing.put_into_template(context_here())
         render_hooks.show_template(made, as_json=as_json)
     elif everything_under is not None:
-        outcomes = list(installing.install_all(str(everything_under), context_here(), style=style))
+        done = installing.install_all(str(everything_under), context_here(), style=style, auto_register=auto_register)
+        outcomes = list(done)
         shown = [render_hooks.outcome_json(outcome) for outcome in outcomes]
         render_hooks.show_outcomes(shown, render_hooks.outcome_lines(outcomes), as_json=as_json)
         raise typer.Exit(any(outcome.trouble for outcome in outcomes))
     else:
         found = repository_here(repository)
-        report, has_agents = installing.install(found, context_here(), style=style)
+        if auto_register is None and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
+            auto_register = _wants_auto_register(found)
+        report, has_agents = installing.install(found, context_here(), style=style, auto_register=auto_register)
         shown = [render_hooks.outcome_json(installing.Outcome(found.main_path, report, ""))]
         render_hooks.show_outcomes(shown, render_hooks.install_lines(report, has_agents=has_agents), as_json=as_json)
+
+
+def _wants_auto_register(repository: Repository) -> bool | None:
+    """Return what a person says of it, None where it was said before."""
+    from agent_tracker.configuring import settings_here  # noqa: PLC0415
+
+    settings = {value.name: value for value in settings_here(repository.main_path, context_here())}
+    if settings["autoRegister"].source != "default":
+        return None
+    return typer.confirm("Shall coding agents that nobody registered be registered by their first commit here?")
 
 
 def _only_one(repository: Path | None, everything_under: Path | None, template: bool) -> None:  # noqa: FBT001

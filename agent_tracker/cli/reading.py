@@ -56,16 +56,18 @@ def status(*, as_json: Json = False, plain: Plain = False, no_flush: NoFlush = F
         show(*render.status_lines(found, is_plain=plain))
 
 
-def log(
+def log(  # noqa: PLR0913 -- its options
     *,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many commits.")] = None,
     agent: Annotated[str, typer.Option(help="Only this agent's.")] = "",
     everywhere: Annotated[bool, typer.Option("--all", help="Of all projects.")] = False,
+    why: Annotated[bool, typer.Option("--why", help="Say what each commit's credit rests on.")] = False,
     as_json: Json = False,
     no_flush: NoFlush = False,
 ) -> None:
     """List commits with their agent and what they earned, newest first."""
     from agent_tracker.commit_search import commits_of  # noqa: PLC0415
+    from agent_tracker.reasons import Reasons  # noqa: PLC0415
     from agent_tracker.registration import Roster  # noqa: PLC0415
     from agent_tracker.rendering import text as render  # noqa: PLC0415
     from agent_tracker.stored_facts import find_correction  # noqa: PLC0415
@@ -83,7 +85,8 @@ def log(
         project = find_project(repository) if repository and not everywhere else None
         numbers = None if project is None else snapshot.joined_projects(project)
         commits = commits_of(snapshot, agent_id, numbers) if agent_id else snapshot.commits(numbers)
-        return view(snapshot, commits, limit=shown, correction=lambda oid: find_correction(snapshot, oid))
+        reason = Reasons(snapshot).why if why or as_json else lambda _: None
+        return view(snapshot, commits, limit=shown, correction=lambda oid: find_correction(snapshot, oid), why=reason)
 
     reading = read(context, repository, listed, is_fresh=not no_flush)
     entries = told(reading, is_something=bool(reading.value))
@@ -91,7 +94,8 @@ def log(
         render.show_json("commits", render.log_json(entries))
     elif entries:
         more = [f"The newest {shown}; for more: -n NUMBER"] if len(entries) == shown and not limit else []
-        render.show(render.log_table(entries, with_project=everywhere), *render.log_legend(entries), *more)
+        listed_table = render.log_table(entries, with_project=everywhere, with_why=why)
+        render.show(listed_table, *render.log_legend(entries), *more)
     else:
         render.show("No commits recorded here yet: commit, and see: agent-tracker status")
 

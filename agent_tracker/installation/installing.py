@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.config import check_value, find_setting
-from agent_tracker.configuring import mirror_policy, settings_for_hooks
+from agent_tracker.configuring import mirror_policy, set_value, settings_for_hooks
 from agent_tracker.errors import AgentTrackerError, GitError, SpoolError
 from agent_tracker.files import read_text, replace_file
 from agent_tracker.flush import flush, known_agents, tell_hooks
@@ -55,13 +55,16 @@ class Outcome(NamedTuple):
     trouble: str
 
 
-def install(repository: Repository, context: Context, *, style: str = "") -> tuple[InstallReport, bool]:
+def install(
+    repository: Repository, context: Context, *, style: str = "", auto_register: bool | None = None
+) -> tuple[InstallReport, bool]:
     """Install the hooks in a repository, or bring them up to date.
 
     Args:
         repository: Any of its worktrees.
         context: Paths, environment, time.
         style: Where the hooks go this time; the setting `hookStyle` says it if empty.
+        auto_register: What `autoRegister` is to be in this repository; None leaves it as it is.
 
     Returns:
         What was done, and whether any agent is registered yet.
@@ -75,6 +78,8 @@ def install(repository: Repository, context: Context, *, style: str = "") -> tup
     with _alone(repository):
         report = install_hooks(repository, _values(context), style=style or set_style, validate_in=validate_in)
         read_project(repository, timeout_s=FIND_ROOT_S)
+        if auto_register is not None:
+            set_value(repository, context, "autoRegister", str(auto_register).lower())
         mirror_policy(repository)
         tell_hooks(context)
         _list_repository(context.paths, repository, is_listed=True)
@@ -85,7 +90,7 @@ def _values(context: Context) -> TextValues:
     return TextValues(sys.executable, _import_path(), context.paths.registry)
 
 
-def install_all(top: str, context: Context, *, style: str = "") -> Iterator[Outcome]:
+def install_all(top: str, context: Context, *, style: str = "", auto_register: bool | None = None) -> Iterator[Outcome]:
     """Install the hooks in every repository under a directory; one that fails does not stop the rest.
 
     Raises:
@@ -99,7 +104,7 @@ def install_all(top: str, context: Context, *, style: str = "") -> Iterator[Outc
             repository = find_repository(path, {})
             if repository.common_dir not in done:
                 done.add(repository.common_dir)
-                yield Outcome(path, install(repository, context, style=style)[0], "")
+                yield Outcome(path, install(repository, context, style=style, auto_register=auto_register)[0], "")
         except AgentTrackerError as error:
             yield Outcome(path, None, error.message)
 

@@ -32,10 +32,21 @@ if TYPE_CHECKING:
 
     from agent_tracker.derived import Tally
     from agent_tracker.records import Agent
+    from agent_tracker.verbs.agents import Registered
     from agent_tracker.verbs.status import Status
     from agent_tracker.views.sheet import Sheet
 
-__all__ = ["agent_json", "agents_csv", "agents_lines", "sheet_json", "sheet_lines", "status_json", "status_lines"]
+__all__ = [
+    "agent_json",
+    "agents_csv",
+    "agents_lines",
+    "registered_json",
+    "registered_lines",
+    "sheet_json",
+    "sheet_lines",
+    "status_json",
+    "status_lines",
+]
 
 NS = 10**9
 LABEL, VALUE = 9, 11
@@ -203,6 +214,26 @@ def agent_json(agent: Agent) -> dict[str, object]:
         "created_at": _when(agent.created_at),
         "updated_at": _when(agent.updated_at),
     }
+
+
+def registered_json(done: Registered) -> dict[str, object]:
+    """Return an agent that was registered, for `register --json`: `session` is what was bound to it, or null."""
+    return agent_json(done.agent) | {
+        "is_new": done.is_new,
+        "session": _plain(done.session) or None,
+        "other_agents": list(done.others),
+    }
+
+
+def registered_lines(done: Registered) -> list[str]:
+    """Return how the commits of an agent that was registered are known."""
+    agent = done.agent
+    if done.session:
+        return [f"Session {safe(done.session)} commits as this agent from now on."]
+    if agent.client and not done.others:
+        return [f"What {agent.client} commits is credited to it."]
+    several = [f"{agent.client} has other agents: {', '.join(done.others)}"] if agent.client else []
+    return [*several, f"In its shell: export AGENT_TRACKER_AGENT={agent.id}"]
 
 
 def sheet_json(sheet: Sheet, *, with_grades: bool) -> dict[str, object]:

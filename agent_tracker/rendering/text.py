@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from agent_tracker.config import Value
+    from agent_tracker.credit import Origin, Why
     from agent_tracker.records import CreditFact
     from agent_tracker.registration import Identity
     from agent_tracker.verify import VerifyReport
@@ -255,9 +256,82 @@ def log_json(entries: Iterable[LogEntry]) -> list[dict[str, object]]:
             "recorded_at": iso(entry.recorded_at),
             "setup": entry.setup or None,
             "corrected": _correction_json(entry.corrected),
+            "why": why_json(entry.why),
         }
         for entry in entries
     ]
+
+
+def why_json(why: Why | None) -> dict[str, object] | None:
+    """Return the reason for a credit, for `log --json`."""
+    if why is None:
+        return None
+    return {
+        **_mark_json(why),
+        "outdated": why.is_outdated,
+        "origins": [
+            {
+                "commit_hash": origin.source.hex() or None,
+                "operation": origin.operation,
+                "lines": origin.lines,
+                "credits": credits_json(origin.credits),
+                "why": _mark_json(origin.why),
+            }
+            for origin in why.origins
+        ],
+    }
+
+
+def _mark_json(said: Why | Identity) -> dict[str, object]:
+    """Return which mark decided, and what is the matter with it."""
+    return {
+        "basis": said.basis,
+        "reason": said.reason.encode("utf-8", "backslashreplace").decode() or None,
+        "problem": said.problem or None,
+        "who": said.who.encode("utf-8", "backslashreplace").decode() or None,
+    }
+
+
+def why_words(why: Why) -> str:
+    """Return the reason for a credit, in words."""
+    if why.origins:
+        words = "; ".join(_origin_words(origin) for origin in why.origins)
+    elif why.basis == "correction":
+        words = "put right" + (f": {safe(why.reason)}" if why.reason else "")
+    elif why.basis == "rewrite":
+        words = "several commits"
+    else:
+        words = mark_words(why)
+    return words + (" (as another table of marks had it: agent-tracker reattribute)" if why.is_outdated else "")
+
+
+def _origin_words(origin: Origin) -> str:
+    work = f"{origin.operation} of {origin.source.hex()[:10]}" if origin.source else "its own"
+    return f"{work}, {counted(origin.lines, 'line')}: {whose(origin.credits)}, {why_words(origin.why)}"
+
+
+def whose(credits: Credits) -> str:
+    """Return who has the largest share, and how many others have one."""
+    first = credits[0][0]
+    who = first if is_agent(first) else first or "unclaimed"
+    return who + (f" +{len(credits) - 1}" if len(credits) > 1 else "")
+
+
+def mark_words(said: Why | Identity) -> str:
+    """Return which mark decided, and what is the matter with it, in words."""
+    reason, who = safe(said.reason), safe(said.who)
+    if not said.problem or said.problem == "halted":
+        return reason
+    of_client = said.basis == "client"
+    if said.problem == "unregistered":
+        return (
+            f"client {who} announced itself and no agent was registered"
+            if of_client
+            else f"{reason}: {who}, not registered"
+        )
+    if said.problem == "retired":
+        return f"{reason}: {who} was retired"
+    return f"{reason}: {who} may be several agents"
 
 
 def _correction_json(fact: CreditFact | None) -> dict[str, object] | None:
@@ -280,16 +354,20 @@ def credit_json(fact: CreditFact) -> dict[str, object]:
     }
 
 
-def log_table(entries: Iterable[LogEntry], *, with_project: bool) -> Table | str:
+def log_table(entries: Iterable[LogEntry], *, with_project: bool, with_why: bool) -> Table | str:
     """Return the commits as a table."""
-    headings = ["COMMIT", "WHEN", "AGENT", "XP", *(["PROJECT"] if with_project else []), "SUBJECT"]
-    return table(headings, [_log_row(entry, with_project=with_project) for entry in entries], right=("XP",))
+    more = ["WHY"] if with_why else []
+    headings = ["COMMIT", "WHEN", "AGENT", "XP", *(["PROJECT"] if with_project else []), "SUBJECT", *more]
+    rows = [_log_row(entry, with_project=with_project) for entry in entries]
+    if with_why:
+        rows = [[*row, why_words(entry.why) if entry.why else ""] for row, entry in zip(rows, entries, strict=True)]
+    return table(headings, rows, right=("XP",))
 
 
 def log_legend(entries: Iterable[LogEntry]) -> list[str]:
     """Return what a mark in the table means, where there is one."""
     is_marked = any(entry.corrected for entry in entries)
-    return ["* put right with agent-tracker credit; why: agent-tracker log --json"] if is_marked else []
+    return ["* put right with agent-tracker credit; why: agent-tracker log --why"] if is_marked else []
 
 
 def _log_row(entry: LogEntry, *, with_project: bool) -> list[str]:
@@ -304,13 +382,11 @@ def identity_words(identity: Identity) -> str:
     """Return who would be credited, in words."""
     agent, _ = identity.credits[0]
     if agent == HUMAN:
-        return f"a person ({identity.reason})"
+        return f"a person ({safe(identity.reason)})"
     if agent == UNCLAIMED:
-        return (
-            f"nobody: {safe(identity.who)} is {identity.problem} ({identity.reason})" if identity.problem else "nobody"
-        )
+        return f"nobody: {mark_words(identity)}"
     halted = ", halted: its commits are refused" if identity.problem == "halted" else ""
-    return f"{agent} ({identity.reason}){halted}"
+    return f"{agent} ({safe(identity.reason)}){halted}"
 
 
 def identity_json(identity: Identity) -> dict[str, object]:
@@ -320,8 +396,7 @@ def identity_json(identity: Identity) -> dict[str, object]:
     return {
         "agent_id": agent if claim == "agent" else None,
         "claim": claim,
-        "reason": identity.reason,
-        "problem": identity.problem or None,
+        **_mark_json(identity),
     }
 
 

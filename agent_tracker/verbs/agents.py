@@ -11,12 +11,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker import journal_tables
+from agent_tracker.announced import only_client
 from agent_tracker.context import Context, FlushReport, open_store
+from agent_tracker.enrolment import bind
 from agent_tracker.errors import GitError, RegistrationError, SpoolError, StoreError
 from agent_tracker.files import replace_file
 from agent_tracker.flush import flush, known_agents, tell_hooks
+from agent_tracker.hook import environment_marks
 from agent_tracker.lines import MAX_FIELD, agent_line, credit_line, state_line
-from agent_tracker.marks import client_name
+from agent_tracker.marks import AGENT_VARIABLE, client_name, named_sessions
 from agent_tracker.records import COUNTED, HUMAN, Agent, AgentFact, CreditFact, Standing, StateFact
 from agent_tracker.registration import Roster, agent_id, check_registration, whole
 from agent_tracker.spool import append, ensure_directory
@@ -29,7 +32,7 @@ from agent_tracker.xp import NEW_STANDING
 if TYPE_CHECKING:
     from agent_tracker.repository import Repository
 
-__all__ = ["Corrected", "Stated", "correct_credit", "register", "set_state", "stop_using", "use"]
+__all__ = ["Corrected", "Registered", "Stated", "correct_credit", "register", "set_state", "stop_using", "use"]
 
 MAX_USE_HOURS = 24 * 366
 
@@ -41,8 +44,24 @@ class Corrected(NamedTuple):
     report: FlushReport
 
 
-def register(context: Context, name: str, *, model: str, scope: str, client: str) -> Agent:
+class Registered(NamedTuple):
+    """An agent that was registered, or, not `is_new`, was already and has been given a session.
+
+    `session` is that of the client in whose shell this ran, bound to the agent from now on; empty where there is none.
+    `others` are the ids of the client's other active agents, from which nothing but a session tells this one.
+    """
+
+    agent: Agent
+    is_new: bool
+    session: str
+    others: tuple[str, ...]
+
+
+def register(context: Context, name: str, *, model: str, scope: str, client: str) -> Registered:
     """Register a setup; from then on its commits are its own, those made before it was registered too.
+
+    In a client's own shell that client is meant where none is named, and its session is the agent's from now on: what
+    an agent registers there is itself.
 
     Args:
         context: Paths, environment, time.
@@ -57,15 +76,35 @@ def register(context: Context, name: str, *, model: str, scope: str, client: str
         StoreError: The store cannot be used; hooks know the agent all the same, and the spool keeps the fact.
     """
     check_registration(name, model, scope)
+    here, session = _client_here(context)
     client = client_name(client) if client else ""
-    fact = AgentFact(agent_id(name, model, scope), name, model, scope, client, context.now)
-    existing = next((agent for agent in known_agents(context) if agent.id == fact.id), None)
-    if existing:
+    agents = known_agents(context)
+    setup = agent_id(name, model, scope)
+    existing = next((agent for agent in agents if agent.id == setup), None)
+    client = existing.client if existing else client
+    others = tuple(each.id for each in agents if each.active and each.client == (client or here) and each.id != setup)
+    if not client and (session or not others):
+        client = here
+    bound = session if client in {"", here} else ""
+    if existing and not (existing.active and bound):
         state = "registered" if existing.active else "registered, and retired"
-        hint = "agent-tracker agents lists them" if existing.active else f"agent-tracker agents resume {fact.id}"
-        raise RegistrationError(f"{name} ({model}, {scope}) is already {state}: {fact.id}", hint)
+        hint = "agent-tracker agents lists them" if existing.active else f"agent-tracker agents resume {setup}"
+        raise RegistrationError(f"{name} ({model}, {scope}) is already {state}: {setup}", hint)
+    if bound:
+        bind(context.paths, bound, setup, now_ns=context.now_ns)
+    if existing:
+        flush(None, context._replace(now_ns=time.time_ns()))
+        return Registered(existing, False, bound, others)  # noqa: FBT003 -- a field
+    fact = AgentFact(setup, name, model, scope, client, context.now)
     agent = Agent(*fact[:5], True, fact.recorded_at, fact.recorded_at, NEW_STANDING, ())  # noqa: FBT003 -- a field
-    return _record(context, agent_line(fact), agent)
+    return Registered(_record(context, agent_line(fact), agent), True, bound, others)  # noqa: FBT003 -- a field
+
+
+def _client_here(context: Context) -> tuple[str, str]:
+    """Return the client in whose shell this runs, and its session; both empty where a person does, or several may."""
+    marks = environment_marks(context.env)
+    client = "" if context.env.get(AGENT_VARIABLE) == HUMAN else only_client(marks)
+    return client, next(iter(named_sessions(marks)), "") if client else ""
 
 
 class Stated(NamedTuple):

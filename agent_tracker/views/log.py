@@ -14,6 +14,7 @@ from agent_tracker.records import COUNTED, HUMAN, Credits, is_agent
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from agent_tracker.credit import Why
     from agent_tracker.records import Commit, CreditFact
     from agent_tracker.views.base import Facts
 
@@ -25,7 +26,7 @@ class LogEntry(NamedTuple):
 
     `agent` is the largest share's among agents, empty where none has credit. `setup` is the fingerprint of the
     instruction files in its tree, empty where they are not known. `corrected` is what put its credit right last, None
-    where nothing did.
+    where nothing did. `why` is the reason for the credit, None where nobody asked for it.
     """
 
     oid: bytes
@@ -40,6 +41,7 @@ class LogEntry(NamedTuple):
     recorded_at: int
     setup: str
     corrected: CreditFact | None
+    why: Why | None
 
 
 def log(
@@ -48,6 +50,7 @@ def log(
     *,
     limit: int | None,
     correction: Callable[[bytes], CreditFact | None] = lambda _: None,
+    why: Callable[[Commit], Why | None] = lambda _: None,
 ) -> list[LogEntry]:
     """Return the counted ones among commits, in their order.
 
@@ -56,6 +59,7 @@ def log(
         commits: A project's, an agent's, or all, newest first; no more of them are read than are shown.
         limit: At most so many; None for all.
         correction: What put the credit of a commit (its oid) right last, None where nothing did.
+        why: The reason for a commit's credit.
     """
     paths = {fact.id: fact.path for fact in facts.projects()}
     timeline = facts.timeline()
@@ -77,6 +81,7 @@ def log(
                 commit.recorded_at,
                 setups[commit.marks],
                 correction(commit.oid),
+                why(commit),
             )
         )
     return entries
