@@ -13,7 +13,7 @@ from agent_tracker.books import Books, Gain, Milestone
 from agent_tracker.credit import Node, initial_status, replay
 from agent_tracker.journal import ForgetFact, JournalFact
 from agent_tracker.journal_apply import JournalApplication
-from agent_tracker.marks import MARKS_VERSION, named_sessions
+from agent_tracker.marks import MARKS_VERSION, SEVERAL_VERSIONS, named_sessions
 from agent_tracker.records import (
     COUNTED,
     AgentFact,
@@ -128,8 +128,8 @@ class _Application:
         touched.update(correction.oid for correction in corrections)
         commits = self._put_commits([fact for fact in facts if isinstance(fact, CommitFact)], touched)
         self._derive(touched)
-        if self._writer.marks_version() > MARKS_VERSION:
-            self._writer.set_marks_version(MARKS_VERSION)  # not all of it any more
+        if (commits or touched) and self._writer.marks_version() not in {MARKS_VERSION, SEVERAL_VERSIONS}:
+            self._writer.set_marks_version(SEVERAL_VERSIONS)
         self._journal.close_sessions()
         gains = self._books.close()
         if self._books.is_incomplete:

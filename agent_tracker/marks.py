@@ -26,6 +26,7 @@ __all__ = [
     "MODEL_VARIABLES",
     "SESSION_VARIABLE",
     "SESSION_VARIABLES",
+    "SEVERAL_VERSIONS",
     "VARIABLES",
     "client_name",
     "client_of_address",
@@ -33,9 +34,13 @@ __all__ = [
     "named_sessions",
 ]
 
-MARKS_VERSION = 1
+MARKS_VERSION = 2
 """Raised whenever the tables below, or the order in which `registration` believes them, may say something else of a
-commit. A store notes under which one its credits were derived: what they said is shown before it is changed."""
+commit. A store notes under which one its credits were derived: what they said is shown before it is changed.
+Version 1 is that of stores which note none."""
+
+SEVERAL_VERSIONS = 0
+"""What a store notes where programs of several versions had a part in it: to each some credits may be another's."""
 
 MAX_WORD = 100
 

@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Any
 from agent_tracker import packing
 from agent_tracker.errors import StoreError
 from agent_tracker.journal import RulesFact
+from agent_tracker.marks import SEVERAL_VERSIONS
 from agent_tracker.packing import FIRST_AGENT, NOBODY, PERSON
 from agent_tracker.records import (
     HUMAN,
@@ -80,9 +81,8 @@ TABLES = (
     "archived",
 )
 VERSION, LINEAGE, MARKS, COUNTS = b"version", b"lineage", b"marks", b"counts"
-"""The keys in `schema`: of which version the layout is; as which database it was begun, which its copies share; the
-oldest version of the table of marks under which any credit was derived; how many records each other table has, and
-their sum."""
+"""The keys in `schema`: of which version the layout is; as which database it was begun, which its copies share; under
+which version of the table of marks its credits were derived; how many records each other table has, and their sum."""
 
 MAX_KEY_BYTES = 400
 MAX_VERSION_DIGITS = 10
@@ -150,9 +150,12 @@ class Snapshot:
         return (self._tables["schema"].get(LINEAGE) or b"").decode("ascii", "replace")
 
     def marks_version(self) -> int:
-        """Return under which version of the table of marks the credits were derived: the oldest, where of several."""
+        """Return under which version of the table of marks the credits were derived, `marks.SEVERAL_VERSIONS` if so.
+
+        A store that says nothing of it is from before there was a second one.
+        """
         text = self._tables["schema"].get(MARKS) or b"1"
-        return int(text) if text.isdigit() and len(text) < MAX_VERSION_DIGITS else 0
+        return int(text) if text.isdigit() and len(text) < MAX_VERSION_DIGITS else SEVERAL_VERSIONS
 
     def counts(self) -> dict[str, int]:
         """Return how many records each table had when the last transaction ended, empty where that is not known.

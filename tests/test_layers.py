@@ -366,7 +366,7 @@ def loaded(code: str) -> set[str]:
 FORBIDDEN = {"pygit2", "typer", "rich", "dataclasses", "msgspec", "json", "asyncio", "tomlkit"}
 
 
-@pytest.mark.parametrize("module", ["hook", "flush", "flush_command", "__main__"])
+@pytest.mark.parametrize("module", ["hook", "announced", "enrolment", "flush", "flush_command", "__main__"])
 def test_a_hooks_path_loads_nothing_heavy(module: str) -> None:
     """What runs on a push or an odd commit starts without the heavy libraries."""
     assert not loaded(f"import agent_tracker.{module}") & FORBIDDEN

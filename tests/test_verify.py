@@ -99,7 +99,7 @@ def test_a_clean_store_has_no_problems(store: Store) -> None:
     with store.snapshot() as snapshot:
         assert snapshot is not None
         report = verify(snapshot)
-    assert report[1:] == (6, 2, ())
+    assert report[1:] == (6, 2, (), 0)
     assert report.records > 20
 
 
@@ -542,7 +542,7 @@ def test_it_is_told_how_far_it_is(store: Store) -> None:
 def test_a_sound_file_is_clean(store: Store) -> None:
     """Its pages, its checksums and its counts."""
     report = verify_file(store.path, timeout_s=5)
-    assert report[1:] == (6, 2, ())
+    assert report[1:] == (6, 2, (), 0)
     assert report.records > 20
 
 
@@ -578,7 +578,7 @@ def work(repo: GitRepo) -> GitRepo:
 def test_the_command_says_what_it_checked(work: GitRepo, options: tuple[str, ...], level: str) -> None:
     """The same fields whichever it is; a person is told that a quick one is not all."""
     found = work.json("verify", *options)["verify"]
-    assert found.keys() == {"records", "commits", "agents", "problems", "clean", "level"}
+    assert found.keys() == {"records", "commits", "agents", "problems", "outdated", "clean", "level"}
     assert (found["commits"], found["agents"], found["clean"], found["level"]) == (1, 1, True, level)
     assert ("not compared" in work.ok("verify", *options)) is bool(options)
 

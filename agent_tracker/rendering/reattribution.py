@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agent_tracker.records import is_agent
 from agent_tracker.rendering.text import (
     counted,
     credits_json,
@@ -21,29 +22,36 @@ from agent_tracker.rendering.text import (
 )
 
 if TYPE_CHECKING:
+    from agent_tracker.records import Credits
     from agent_tracker.verbs.reattributing import Reattribution
 
 __all__ = ["reattribution_json", "show_reattribution"]
 
 
 def reattribution_json(done: Reattribution, *, is_dry_run: bool) -> dict[str, object]:
-    """Return what crediting anew changes, for `reattribute --json`; nobody's and a person's share have their words."""
+    """Return what crediting anew changes, for `reattribute --json`."""
     return {
         "dry_run": is_dry_run,
-        "derived_under": done.since,
+        "derived_under": done.since or None,
         "table_of_marks": done.version,
         "changed": [
             {
                 "commit_hash": each.commit.oid.hex(),
                 "timestamp": iso(each.commit.committed_at),
-                "before": credits_json(each.commit.credits),
-                "after": credits_json(each.after),
+                "before": _shares(each.commit.credits),
+                "after": _shares(each.after),
                 "why": why_json(each.why),
             }
             for each in done.changed
         ],
         "unchanged": done.unchanged,
     }
+
+
+def _shares(credits: Credits) -> list[dict[str, object]]:
+    """Return each one's share: `claim` is `agent`, `human` or `unclaimed`."""
+    claims = ("agent" if is_agent(who) else who or "unclaimed" for who, _ in credits)
+    return [{"claim": claim, **share} for claim, share in zip(claims, credits_json(credits), strict=True)]
 
 
 def show_reattribution(done: Reattribution, *, is_dry_run: bool) -> None:

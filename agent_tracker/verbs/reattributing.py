@@ -36,7 +36,8 @@ class Reattributed(NamedTuple):
 class Reattribution(NamedTuple):
     """What crediting every commit anew changes, or changed, the newest first.
 
-    `since` is the version of the table of marks under which the credits were derived, `version` the one there is now.
+    `since` is the version of the table of marks under which the credits were derived (`marks.SEVERAL_VERSIONS` if so),
+    `version` the one there is now.
     """
 
     changed: tuple[Reattributed, ...]

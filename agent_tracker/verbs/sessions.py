@@ -147,7 +147,8 @@ def start(repository: Repository, context: Context, told: Beginning) -> Started:
         seen.sessions.extend(_waiting(directory, find_project(repository), seen.sessions))
     agent = _agent(repository, context, told.agent, seen.agents)
     known = next((each for each in seen.sessions if each.fact.id == session_id), None)
-    whose = known.fact.agent if known else read_session(context.paths.registry, session_id) or agent.id
+    # It may have come to another agent since it began.
+    whose = read_session(context.paths.registry, session_id) or (known.fact.agent if known else agent.id)
     if whose != agent.id:
         raise RegistrationError(f"session {session_id} is {whose}'s", "give another: --id ID")
     client = client_name(told.client) if told.client else agent.client

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SAMPLE = 16
 KINDS = {
     "commit", "rewrite", "squash", "credit", "grade", "bug", "withdrawal", "retro", "activity", "session", "pulse",
-    "forget", "agent", "state",
+    "binding", "forget", "agent", "state",
 }  # fmt: skip
 NEXT = b"1\trewrite\tamend\t" + b"1" * 40 + b"\t" + b"2" * 40
 FRAMED = NEXT + b" =%d" % len(NEXT)
@@ -41,6 +41,8 @@ def lines_of_each_kind(world: World) -> list[bytes]:
     world.tracker("flush")
     world.tracker("session", "start", "--agent", "one", "--id", "a-session")
     world.tracker("session", "end", "a-session", "--tools", "2")
+    in_client = {"CLAUDECODE": "1", "CLAUDE_CODE_SESSION_ID": "its-session"}
+    world.tracker("register", "two", "--model", "m", "--scope", "all", env=in_client)
     world.tracker("grade", "HEAD", "good", "--note", "short, and clear")
     world.tracker("bug", "HEAD~1", "--note", "loses the last")
     world.tracker("bug", "--withdraw", id_of(world, "bug"))
