@@ -181,6 +181,25 @@ def test_a_model_that_changes_in_a_session_is_another_agent(work: GitRepo) -> No
     assert credited(work) == expected | {"elsewhere": "unclaimed"}
 
 
+def test_what_a_session_used_is_put_down_to_whoever_had_it_then(work: GitRepo) -> None:
+    """Tools before the model changed are the first setup's, those after it the second's; the session shows both."""
+    ids = [work.register("claude", model="m-1", client="claude")]
+    work.ok("session", "start", "--process", "0", env=CLAUDE)
+    work.ok("session", "beat", "--tools", "3", env=CLAUDE)
+    words = ("register", "claude", "--model", "m-2", "--scope", "all", "--json")
+    ids.append(json.loads(work.ok(*words, env=CLAUDE))["agent"]["id"])
+    work.ok("session", "beat", "--tools", "4", env=CLAUDE)
+    assert commit(work, "second's", CLAUDE).code == 0
+    work.ok("session", "start", "--process", "0", env=CLAUDE)
+    shown = work.json("session", "show", "s-claude")["session"]
+    assert (shown["agent_id"], [each["agent_id"] for each in shown["agents"]]) == (ids[0], ids)
+    assert shown["metrics"]["experience_gained"] == 12
+    assert f"{ids[1]} since" in work.ok("session", "show", "s-claude")
+    earned = {each["id"]: each["experience_points"] for each in work.json("agents")["agents"]}
+    assert earned == {ids[0]: 3, ids[1]: 9}
+    assert credited(work) == {"second's": ids[1]}
+
+
 def test_a_session_that_nothing_tells_apart_is_told_the_command_that_does(work: GitRepo) -> None:
     """It names the agent for this session, and what was committed before is its own too."""
     agents = [work.register("claude", model=model, client="claude") for model in ("m-1", "m-2")]

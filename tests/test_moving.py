@@ -34,6 +34,7 @@ from facts import (
     UNHURRIED,
     agent_fact,
     apply_all,
+    binding,
     bug,
     by_agent,
     commit_fact,
@@ -96,6 +97,7 @@ EVERY_KIND: list[Fact] = [
     session("s1", BOB.id, at=NOW + 1),
     pulse("p1", "s1", tools=3, commands=2, at=NOW + 2),
     pulse("p2", "s1", "end", at=NOW + 34),
+    binding("s1", EVE.id, at=NOW + 20),
     push("c3", at=NOW + 35),
     ForgetFact(fact_id("b1"), (NOW + 36) * 10**9),
 ]

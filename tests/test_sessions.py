@@ -663,7 +663,7 @@ def summary_of(titles: list[str], tasks: list[str], outcome: str = "", decisions
     state = SessionState(NOW * NS, 0, "", False, 0, 0, 0, 0, 0, 0)  # noqa: FBT003 -- a field
     made = tuple(session_sheets.Made(bytes([n]) * 20, title, NOW, b"") for n, title in enumerate(titles))
     sheet = session_sheets.Sheet(
-        Held(fact, state), b"/w", None, made, Metrics(0, 0, 0, len(made), 5, 0, 0, 0), (), 3_000_000 * 10**6, ()
+        Held(fact, state), b"/w", None, made, Metrics(0, 0, 0, len(made), 5, 0, 0, 0), (), 3_000_000 * 10**6, (), ()
     )
     activities = tuple(
         ActivityFact(fact_id(task), "a", "s", b"", task, "", outcome, decisions, PROJECT, NOW) for task in tasks

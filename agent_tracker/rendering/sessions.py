@@ -174,6 +174,7 @@ def sheet_json(sheet: Sheet) -> dict[str, object]:
         "last_heartbeat_at": iso(state.last_ns // NS),
         "process_running": sheet.runs,
         "children": [_plain(child) for child in sheet.children],
+        "agents": [{"agent_id": agent, "since": iso(since_ns // NS)} for since_ns, agent in sheet.turns],
         "commits": [_made_json(made) for made in sheet.commits],
         "metrics": _metrics_json(sheet.metrics) | {"experience_gained": number(sheet.experience_micro)},
         "moments": [
@@ -256,6 +257,7 @@ def sheet_lines(sheet: Sheet) -> list[str]:
         ("can", safe(fact.capabilities)),
         ("parent", safe(fact.parent)),
         ("children", safe(" ".join(sheet.children))),
+        ("agents", ", ".join(f"{safe(agent)} since {local(at // NS)}" for at, agent in sheet.turns[1:])),
     ]
     lines = [
         f"{safe(fact.id)}  ({_state(sheet)})",

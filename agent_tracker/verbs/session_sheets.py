@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from agent_tracker.context import Context
-    from agent_tracker.records import Commit
+    from agent_tracker.records import Commit, Turns
     from agent_tracker.repository import Repository
     from agent_tracker.tables import Snapshot
 
@@ -46,7 +46,7 @@ class Made(NamedTuple):
 class Sheet(NamedTuple):
     """All about one session. Times in `held` are Unix nanoseconds; `runs` is None where it cannot be told.
 
-    `commits` are the newest first. `children` are the ids of the sessions that began in it.
+    `commits` are the newest first. `children` are the ids of the sessions that began in it, `turns` whose it was.
     """
 
     held: Held
@@ -57,6 +57,7 @@ class Sheet(NamedTuple):
     moments: tuple[Moment, ...]
     experience_micro: int
     children: tuple[str, ...]
+    turns: Turns
 
 
 class Bug(NamedTuple):
@@ -140,6 +141,7 @@ def _sheets(snapshot: Snapshot, sessions: Sequence[Held], wanted: Sequence[Held]
         made = _standing(snapshot, assigned.get(each.fact.id, ()))
         commits = [commit for commit, _ in made]
         pulses = journal_tables.facts_about(snapshot, PulseFact, b"", each.fact.id)
+        turns = journal_tables.turns(snapshot, each.fact.id)
         found.append(
             Sheet(
                 each,
@@ -148,8 +150,9 @@ def _sheets(snapshot: Snapshot, sessions: Sequence[Held], wanted: Sequence[Held]
                 tuple(Made(commit.oid, commit.subject, commit.committed_at, became) for commit, became in made),
                 metrics(each, commits, now=now),
                 tuple(moments(each, pulses, commits)),
-                experience(each, pulses, commits, snapshot.timeline()),
+                experience(turns, pulses, commits, snapshot.timeline()),
                 tuple(children.get(each.fact.id, ())),
+                turns,
             )
         )
     return found

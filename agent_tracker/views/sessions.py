@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from agent_tracker.derived import SessionState
     from agent_tracker.journal import PulseFact, SessionFact
-    from agent_tracker.records import Commit, Marks
+    from agent_tracker.records import Commit, Marks, Turns
     from agent_tracker.rules import Timeline
 
 __all__ = ["SLACK_S", "Held", "Metrics", "Moment", "assign", "experience", "metrics", "moments", "spans", "state_word"]
@@ -172,13 +172,14 @@ def moments(each: Held, pulses: Iterable[PulseFact], commits: Sequence[Commit]) 
     return found
 
 
-def experience(each: Held, pulses: Iterable[PulseFact], commits: Iterable[Commit], timeline: Timeline) -> int:
-    """Return what a session's agent earned in it, by its commits that count and by what it used; in millionths."""
+def experience(turns: Turns, pulses: Iterable[PulseFact], commits: Iterable[Commit], timeline: Timeline) -> int:
+    """Return what a session's agents earned in it, by its commits that count and by what it used; in millionths."""
+    agents = {agent for _, agent in turns}
     used = sum(pulse_micro(pulse, timeline) for pulse in pulses)
     made = sum(
         timeline.commit_micro(share, commit.earned_at)
         for commit in commits
         for agent, share in commit.credits
-        if agent == each.fact.agent and commit.status == COUNTED
+        if agent in agents and commit.status == COUNTED
     )
     return used + made
