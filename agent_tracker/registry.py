@@ -31,6 +31,7 @@ from agent_tracker.files import (
 )
 from agent_tracker.lines import MAX_TIME_NS, MAX_TIME_S, parse_agent_id, parse_text
 from agent_tracker.records import Agent
+from agent_tracker.registration import is_imported
 from agent_tracker.xp import NEW_STANDING
 
 TYPE_CHECKING = False
@@ -90,10 +91,14 @@ def _listing(agents: Iterable[Agent]) -> str:
 
 
 def _markers(agent: Agent) -> Iterator[tuple[str, str]]:
-    """Yield the kind and key of each marker that an agent would have if it were alone."""
+    """Yield the kind and key of each marker that an agent would have if it were alone.
+
+    One that was found in history has none for its name: it must not stand in the way of one that is registered.
+    """
     if not agent.active:
         return
-    for kind, key in (("ids", agent.id), ("names", agent.name), ("clients", agent.client)):
+    name = "" if is_imported(agent) else agent.name
+    for kind, key in (("ids", agent.id), ("names", name), ("clients", agent.client)):
         if not key or key.startswith("."):
             continue
         if _PLAIN.issuperset(key):
