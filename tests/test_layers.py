@@ -16,10 +16,11 @@ PACKAGE = Path(__file__).parent.parent / "agent_tracker"
 TIERS: tuple[frozenset[str], ...] = (
     frozenset({"__init__", "errors", "journal", "records"}),
     frozenset({"escaping", "derived", "instructions", "rules", "journal_codec", "installation.hook_scripts"}),
-    frozenset({"grades", "lines", "marks", "packing", "files", "locking", "trees", "durability.child"}),
+    frozenset({"grades", "lines", "marks", "notes", "packing", "files", "locking", "trees", "durability.child"}),
     frozenset(
         {
             "fact_json",
+            "messages",
             "paths",
             "repository",
             "config",
@@ -51,6 +52,7 @@ TIERS: tuple[frozenset[str], ...] = (
             "redact",
             "changes",
             "pushes",
+            "walking",
             "installation.config_hooks",
             "installation.neighbours",
         }
@@ -58,6 +60,7 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"registration", "commit_search", "xp", "credit", "origins", "ancestry", "installation.hook_files"}),
     frozenset(
         {
+            "census",
             "registry",
             "benches.throwaway",
             "tracing",
@@ -96,7 +99,7 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"flush"}),
     frozenset({"durability.copying", "durability.recovery"}),
     frozenset({"durability.maintenance"}),
-    frozenset({"announcing"}),
+    frozenset({"announcing", "scan"}),
     frozenset({"configuring"}),
     frozenset({"hook", "verbs.reading", "verbs.writing", "benches.bench_hooks", "flush_command"}),
     frozenset({"verbs.noting", "verbs.sheets"}),
@@ -109,7 +112,7 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"benches.bench_facts"}),
     frozenset({"benches.bench_durability", "benches.bench_others", "benches.bench_reading"}),
     frozenset({"installation.installing"}),
-    frozenset({"verbs.status", "benches.bench", "benches.demo", "checks.symptoms"}),
+    frozenset({"verbs.scan", "verbs.status", "benches.bench", "benches.demo", "checks.symptoms"}),
     frozenset({"checks.backup_checks", "checks.hook_checks", "checks.user_checks"}),
     frozenset({"checks.spool_checks"}),
     frozenset({"checks.mending"}),
@@ -129,6 +132,7 @@ TIERS: tuple[frozenset[str], ...] = (
             "rendering.moving",
             "rendering.recovery",
             "rendering.rules",
+            "rendering.scan",
             "rendering.setups",
             "rendering.bench",
             "rendering.layout",
@@ -154,6 +158,7 @@ TIERS: tuple[frozenset[str], ...] = (
             "cli.recovery",
             "cli.reading",
             "cli.rules",
+            "cli.scan",
             "cli.sessions",
             "cli.setups",
         }
@@ -196,6 +201,8 @@ SIBLINGS = {
     ("rendering.review", "rendering.grading"),
     ("rendering.review", "rendering.text"),
     ("cli.bugs", "cli.grading"),
+    ("cli.hooks", "cli.scan"),
+    ("cli.scan", "cli.agents"),
     ("rendering.hooks", "rendering.text"),
     ("rendering.capacity", "rendering.text"),
     ("rendering.doctor", "rendering.text"),
@@ -204,6 +211,7 @@ SIBLINGS = {
     ("rendering.moving", "rendering.text"),
     ("rendering.recovery", "rendering.text"),
     ("rendering.rules", "rendering.text"),
+    ("rendering.scan", "rendering.text"),
     ("rendering.sessions", "rendering.text"),
     ("rendering.setups", "rendering.text"),
     ("rendering.layout", "rendering.text"),
@@ -215,6 +223,7 @@ SIBLINGS = {
 PURE = frozenset(
     {
         "marks",
+        "messages",
         "registration",
         "rules",
         "derived",

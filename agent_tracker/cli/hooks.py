@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from agent_tracker.cli.base import Json, context_here, repository_here
+from agent_tracker.cli.scan import is_wanted, scan_and_show
 from agent_tracker.errors import UsageError
 from agent_tracker.flush_command import run_all, run_here
 from agent_tracker.repository import working_directory
@@ -18,7 +19,7 @@ from agent_tracker.repository import working_directory
 __all__ = ["doctor", "flush", "install_hooks", "uninstall_hooks"]
 
 
-def install_hooks(
+def install_hooks(  # noqa: PLR0913 -- its options
     repository: Annotated[Path | None, typer.Argument(help="Where; default: here.")] = None,
     *,
     everything_under: Annotated[
@@ -30,6 +31,10 @@ def install_hooks(
     style: Annotated[
         str, typer.Option(metavar="auto|files|config", help="Where hooks go this time; else: the setting hookStyle.")
     ] = "",
+    scan: Annotated[
+        bool | None,
+        typer.Option("--scan/--no-scan", help="Read the history that is here already, too; else: asked at a terminal."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Install the git hooks in a repository: from then on every commit is credited to the agent that made it."""
@@ -37,6 +42,8 @@ def install_hooks(
     from agent_tracker.rendering import hooks as render_hooks  # noqa: PLC0415 -- its imports are this command's alone
 
     _only_one(repository, everything_under, template)
+    if scan and (template or as_json):
+        raise UsageError("--scan goes with neither --template nor --json", "agent-tracker scan --json")
     if template:
         made = installing.put_into_template(context_here())
         render_hooks.show_template(made, as_json=as_json)
@@ -44,12 +51,17 @@ def install_hooks(
         outcomes = list(installing.install_all(str(everything_under), context_here(), style=style))
         shown = [render_hooks.outcome_json(outcome) for outcome in outcomes]
         render_hooks.show_outcomes(shown, render_hooks.outcome_lines(outcomes), as_json=as_json)
-        raise typer.Exit(any(outcome.trouble for outcome in outcomes))
+        is_done = not any(outcome.trouble for outcome in outcomes)
+        if scan:
+            is_done = scan_and_show([outcome.path for outcome in outcomes if outcome.report]) and is_done
+        raise typer.Exit(not is_done)
     else:
         found = repository_here(repository)
         report, has_agents = installing.install(found, context_here(), style=style)
         shown = [render_hooks.outcome_json(installing.Outcome(found.main_path, report, ""))]
         render_hooks.show_outcomes(shown, render_hooks.install_lines(report, has_agents=has_agents), as_json=as_json)
+        if is_wanted(found, scan=scan, as_json=as_json):
+            scan_and_show([found])
 
 
 def _only_one(repository: Path | None, everything_under: Path | None, template: bool) -> None:  # noqa: FBT001
