@@ -28,8 +28,8 @@ class FoundAgent(NamedTuple):
     """An agent as a scan found it; what nobody can name is one without an id.
 
     `commits` carry its marks, alone or with others; `share` of them is its own, in millionths. `fixes` say that they
-    mend something, `reverted` were taken back by a commit that was scanned, which is told of agents alone. `sources` are the kinds of marks by which
-    it is known, each with the number of commits. Times are Unix seconds.
+    mend something; `reverted` were taken back by a commit that was scanned, which is told of agents alone. `sources`
+    are the kinds of marks by which it is known, each with the number of commits. Times are Unix seconds.
     """
 
     id: str
