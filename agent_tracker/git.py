@@ -24,12 +24,12 @@ __all__ = [
     "changed_lines",
     "config_get",
     "config_set",
+    "each_blob",
     "each_commit",
     "find_missing",
     "find_root",
     "list_commits",
     "list_refs",
-    "read_blobs",
     "read_commits",
     "read_setups",
     "reflogs",
@@ -293,15 +293,16 @@ def each_commit(common_dir: str, oids: Sequence[bytes], *, limit: int) -> Iterat
                 yield oid, _parse_commit(head + mark + (message if len(body) < limit else subject))
 
 
-def read_blobs(common_dir: str, oids: Iterable[bytes], *, limit: int) -> dict[bytes, bytes]:
-    """Return blobs by their oids; those that git does not have, or that have more bytes than `limit`, are left out.
+def each_blob(common_dir: str, oids: Iterable[bytes], *, limit: int) -> Iterator[tuple[bytes, bytes]]:
+    """Yield blobs with their oids, each as it is read; what git does not have, or is longer than `limit`, is left out.
 
     Raises:
         GitError: Git ended early.
     """
     with _Process(["git", f"--git-dir={common_dir}", "cat-file", "--batch"]) as batch:
-        bodies = batch.objects(list(dict.fromkeys(oids)), b"blob", limit)
-        return {oid: body for oid, body in bodies if body is not None}
+        for oid, body in batch.objects(list(dict.fromkeys(oids)), b"blob", limit):
+            if body is not None:
+                yield oid, body
 
 
 def read_setups(common_dir: str, trees: Iterable[bytes]) -> dict[bytes, Files]:

@@ -19,16 +19,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from agent_tracker.apply import apply
 from agent_tracker.census import Census
 from agent_tracker.context import open_store
+from agent_tracker.copies import Candidate, Copies
 from agent_tracker.errors import AgentTrackerError, GitError
 from agent_tracker.flush import flush, tell_hooks
-from agent_tracker.git import CommitObject, each_commit, find_missing, find_root, read_blobs, read_setups
+from agent_tracker.git import CommitObject, each_blob, each_commit, find_missing, find_root, read_setups
 from agent_tracker.instructions import setup_marks
 from agent_tracker.locking import LockTimeoutError, locked
 from agent_tracker.marks import IMPORTED, find_signs, setups_of
 from agent_tracker.messages import clean, identity_marks, work_marks
 from agent_tracker.notes import MAX_NOTE_BYTES, note_marks
 from agent_tracker.projects import find_project, read_project
-from agent_tracker.records import AgentFact, CommitFact, Fact, ProjectFact, ScanPosition
+from agent_tracker.records import AgentFact, CommitFact, Fact, ProjectFact, RewriteFact, ScanPosition
 from agent_tracker.registration import Roster, agent_id
 from agent_tracker.spool import ensure_directory
 from agent_tracker.walking import (
@@ -78,7 +79,8 @@ class Scanned(NamedTuple):
     """What a scan found in one repository.
 
     `listed` commits were not read before, of which `known` were stored already and `new` were not; `marked` of those
-    carry marks of agents, and `stored` were kept. `is_marked_only`: the others are left out, for want of room. `agents`
+    carry marks of agents, `copies` hold work that another one holds too and do not count again, and `stored` were kept.
+    `is_marked_only`: the others are left out, for want of room. `agents`
     are what the new commits amount to. `gaps` say what of the history is not here, or could not be read.
     """
 
@@ -88,6 +90,7 @@ class Scanned(NamedTuple):
     new: int
     stored: int
     marked: int
+    copies: int
     is_marked_only: bool
     agents: tuple[FoundAgent, ...]
     gaps: tuple[str, ...]
@@ -158,9 +161,10 @@ class _Scan:
         self._mapped: dict[str, str] = {}
         self._has_mailmap = False
         self._trees: dict[bytes, tuple[bytes, tuple[bytes, ...]]] = {}
+        self._copies = Copies(repository.common_dir)
         self._registered: list[AgentFact] = []
         self._is_marked_only = False
-        self._counts = {"known": 0, "new": 0, "stored": 0, "marked": 0}
+        self._counts = {"known": 0, "new": 0, "stored": 0, "marked": 0, "copies": 0}
         with self._store.snapshot() as snapshot:
             position = snapshot.scan_position(self._key) if snapshot else None
             self._census = Census(Roster(snapshot.agents() if snapshot else ()))
@@ -200,6 +204,7 @@ class _Scan:
             counts["new"],
             counts["stored"],
             counts["marked"],
+            counts["copies"],
             self._is_marked_only,
             agents,
             tuple(dict.fromkeys(self._gaps)),
@@ -215,6 +220,9 @@ class _Scan:
             self._notes = list_notes(self._common_dir)
         except GitError as error:
             self._gaps.append(f"the notes of git-ai cannot be read: {error.message}")
+        with self._store.snapshot() as snapshot:
+            if snapshot:
+                self._copies.know(snapshot)
         if not self._is_dry_run:
             self._project = self._find_project()
 
@@ -273,17 +281,29 @@ class _Scan:
         setups = self._read_setups([said[oid].tree for oid in signed])
         signed = {oid: (*marks, *setup_marks(setups.get(said[oid].tree))) for oid, marks in signed.items()}
         new = self._meet(signed.values())
-        kept = signed if self._is_marked_only else {**plain, **signed}
+        all_marks = {oid: signed.get(oid) or plain[oid] for oid in said}
+        kept = signed if self._is_marked_only else all_marks
         self._counts["new"] += len(said)
         self._counts["marked"] += len(signed)
         self._counts["stored"] += len(kept)
+        copies = self._copies.find([self._candidate(oid, said[oid], marks) for oid, marks in all_marks.items()])
+        self._counts["copies"] += len(copies)
         for oid, each in said.items():
-            self._census.add(oid, signed.get(oid) or plain[oid], min(each.committed_at, self._context.now))
+            if oid not in copies:
+                self._census.add(oid, all_marks[oid], min(each.committed_at, self._context.now))
         if self._is_dry_run:
             return []
         facts: list[Fact] = [self._project, *new]
         facts += [self._fact(oid, each, kept[oid]) for oid, each in said.items() if oid in kept]
+        facts += [self._copied(origin, oid, said[oid]) for oid, origin in copies.items() if oid in kept]
         return facts
+
+    def _candidate(self, oid: bytes, said: _Said, marks: Marks) -> Candidate:
+        return Candidate(oid, self._trees[oid][1], said.author, said.subject, said.authored_at, marks)
+
+    def _copied(self, origin: bytes, oid: bytes, said: _Said) -> RewriteFact:
+        """Return that a commit holds another's work, as of when it was made: the same whichever scan finds it out."""
+        return RewriteFact(origin, oid, "copy", min(said.committed_at, self._context.now) * NS, 0, 0)
 
     def _fact(self, oid: bytes, said: _Said, marks: Marks) -> CommitFact:
         now = self._context.now
@@ -300,9 +320,9 @@ class _Scan:
         message = found.message
         subject = message.lstrip("\n").partition("\n")[0].strip()
         people = clean(found.author), clean(found.committer)
-        return _Said(
-            *people, found.committed_at, clean(subject), found.tree, identity_marks(message), work_marks(message)
-        )
+        identity, work = identity_marks(message), work_marks(message)
+        times = found.authored_at, found.committed_at
+        return _Said(*people, *times, clean(subject), found.tree, identity, work)
 
     def _people(self, said: _Said) -> Marks:
         """Return the people as the commit has them, and an agent that the mailmap knows one of them as."""
@@ -322,8 +342,11 @@ class _Scan:
 
     def _read_notes(self, oids: Iterable[bytes]) -> dict[bytes, Marks]:
         blobs = {oid: self._notes[oid] for oid in oids if oid in self._notes}
-        bodies = read_blobs(self._common_dir, blobs.values(), limit=MAX_NOTE_BYTES) if blobs else {}
-        return {oid: note_marks(bodies[blob]) for oid, blob in blobs.items() if blob in bodies}
+        if not blobs:
+            return {}
+        bodies = each_blob(self._common_dir, blobs.values(), limit=MAX_NOTE_BYTES)
+        said = {blob: note_marks(body) for blob, body in bodies}
+        return {oid: said[blob] for oid, blob in blobs.items() if blob in said}
 
     def _read_setups(self, trees: list[bytes]) -> dict[bytes, tuple[tuple[str, str], ...]]:
         try:
@@ -371,6 +394,7 @@ class _Said(NamedTuple):
 
     author: str
     committer: str
+    authored_at: int
     committed_at: int
     subject: str
     tree: bytes

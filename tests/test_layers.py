@@ -61,6 +61,7 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset(
         {
             "census",
+            "copies",
             "registry",
             "benches.throwaway",
             "tracing",

@@ -409,6 +409,71 @@ def test_since_leaves_out_what_is_older_until_all_is_asked_for(repo: GitRepo) ->
     assert counts() == {CLAUDE_ID: 4}
 
 
+# -- the same work twice
+
+
+def test_work_that_was_copied_counts_once(repo: GitRepo, tmp_path: Path) -> None:
+    """A cherry-pick on a release branch, a rebased branch, and the branch as it was before."""
+    repo.commit("Base")
+    repo.git("checkout", "-q", "-b", "topic")
+    repo.commit("Topic work", "-m", CLAUDE)
+    repo.git("checkout", "-q", "-b", "release", "main")
+    repo.commit("Release notes")
+    repo.git("cherry-pick", "topic")
+    repo.git("checkout", "-q", "-b", "rebased", "topic")
+    repo.git("rebase", "-q", "release~1", env={"GIT_COMMITTER_DATE": f"{FIRST_AT} +0000"})
+    found = scanned(repo)
+    assert (found.new, found.copies) == (5, 2)
+    assert counts() == {CLAUDE_ID: 1}
+    assert {agent.id: agent.commits for agent in found.agents} == {CLAUDE_ID: 1, UNCLAIMED: 2}
+    clone = repo.clone(tmp_path / "clone")
+    clone.git("checkout", "-q", "origin/release~1")
+    clone.git("cherry-pick", "origin/topic", env={"GIT_COMMITTER_DATE": f"{FIRST_AT + 1} +0000"})
+    assert (scanned(clone).copies, counts()) == (1, {CLAUDE_ID: 1})
+
+
+def test_a_dry_run_counts_copies_as_a_scan_does(repo: GitRepo) -> None:
+    """What it shows is what comes."""
+    repo.commit("Base")
+    repo.git("checkout", "-q", "-b", "topic")
+    repo.commit("Topic work", "-m", CLAUDE)
+    repo.git("checkout", "-q", "-b", "other", "main")
+    repo.commit("Other work")
+    repo.git("cherry-pick", "topic")
+    assert scanned(repo, dry_run=True) == scanned(repo)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        pytest.param({"parent": "first"}, id="on-top"),
+        pytest.param({"file": "other"}, id="other-files"),
+        pytest.param({"written_at": FIRST_AT + 1}, id="another-second"),
+        pytest.param({"name": "Somebody"}, id="another-author"),
+        pytest.param({"message": f"The same\n\n{CLAUDE}"}, id="another-agent"),
+    ],
+)
+def test_what_only_looks_alike_counts_for_itself(repo: GitRepo, second: dict[str, object]) -> None:
+    """A script makes several commits within a second, with one subject."""
+    base = repo.commit("Base")
+
+    def make(parent: str, file: str, *, written_at: int = FIRST_AT, name: str = "A", message: str = "The same") -> str:
+        repo.git("read-tree", parent)
+        blob = repo.git("hash-object", "-w", "--stdin", stdin=f"{parent}{file}")
+        repo.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{file}")
+        env = {"GIT_AUTHOR_DATE": f"{written_at} +0000", "GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": "a@b.example"}
+        return repo.git("commit-tree", "-p", parent, repo.git("write-tree"), "-m", message, env=env)
+
+    first = make(base, "file")
+    parent = first if second.pop("parent", "") else base
+    between = parent if parent == first else make(base, "between", message="Between")
+    last = make(between, str(second.pop("file", "file")), **second)  # type: ignore[arg-type]
+    for name, oid in (("one", first), ("two", last)):
+        repo.git("update-ref", f"refs/heads/{name}", oid)
+    found = scanned(repo)
+    assert found.copies == 0
+
+
 # -- hostile histories
 
 

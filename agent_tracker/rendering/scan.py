@@ -31,6 +31,8 @@ def scan_line(outcome: Outcome, *, is_dry_run: bool) -> list[str]:
     if not found.listed:
         return [f"Nothing new in {where}.", *gaps]
     known = f"; {found.known} were known" if found.known else ""
+    if found.copies:
+        known += f"; {found.copies} hold work that others hold too, and do not count again"
     rate = f", {found.listed / outcome.seconds:,.0f} a second" if outcome.seconds > 1 else ""
     verb = "Would add" if is_dry_run else "Added"
     line = (
@@ -93,6 +95,7 @@ def _repository(outcome: Outcome) -> dict[str, object]:
             "commits_new": found.new,
             "commits_stored": found.stored,
             "commits_marked": found.marked,
+            "commits_copied": found.copies,
             "marked_only": found.is_marked_only,
             "gaps": [safe(gap) for gap in found.gaps],
         }
