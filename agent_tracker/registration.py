@@ -30,6 +30,7 @@ __all__ = [
     "Identity",
     "Roster",
     "agent_id",
+    "check_live",
     "identify",
     "is_imported",
 ]
@@ -86,8 +87,20 @@ def check_registration(name: str, model: str, scope: str) -> None:
 
 
 def is_imported(agent: Agent) -> bool:
-    """Tell whether an agent was found in history: commits made here and now are never its own by its name."""
+    """Tell whether an agent was found in history: nothing that is committed now is its own."""
     return agent.scope == IMPORTED and not agent.client
+
+
+def check_live(agent: Agent) -> None:
+    """Refuse an agent that was found in history where one is meant that is at work.
+
+    Raises:
+        RegistrationError: It is one.
+    """
+    if is_imported(agent):
+        raise RegistrationError(
+            f"agent {agent.id} was found in history, where it stays", "agent-tracker register NAME --model --scope"
+        )
 
 
 def _no_agent(_session: str) -> str:
@@ -130,7 +143,7 @@ class Roster:
     def live(self, text: str) -> list[Agent]:
         """Return the agents that `text` names for who commits now: by id, else by name, none that history named."""
         exact = self.by_id.get(text)
-        return [exact] if exact else [agent for agent in self._by_name.get(text, ()) if not is_imported(agent)]
+        return [agent for agent in ([exact] if exact else self._by_name.get(text, ())) if not is_imported(agent)]
 
     def of_client(self, client: str) -> list[Agent]:
         """Return the agents tied to a client."""

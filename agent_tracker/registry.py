@@ -93,12 +93,11 @@ def _listing(agents: Iterable[Agent]) -> str:
 def _markers(agent: Agent) -> Iterator[tuple[str, str]]:
     """Yield the kind and key of each marker that an agent would have if it were alone.
 
-    One that was found in history has none for its name: it must not stand in the way of one that is registered.
+    One that was found in history has none: nothing that is committed now is its own.
     """
-    if not agent.active:
+    if not agent.active or is_imported(agent):
         return
-    name = "" if is_imported(agent) else agent.name
-    for kind, key in (("ids", agent.id), ("names", name), ("clients", agent.client)):
+    for kind, key in (("ids", agent.id), ("names", agent.name), ("clients", agent.client)):
         if not key or key.startswith("."):
             continue
         if _PLAIN.issuperset(key):

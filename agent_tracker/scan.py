@@ -272,6 +272,7 @@ class _Scan:
         said = {oid: self._said(found) for oid, found in self._objects(oids)}
         self._map_people({each.author for each in said.values()} | {each.committer for each in said.values()})
         notes = self._read_notes(said)
+        self._load_trees(said)
         signed: dict[bytes, Marks] = {}
         plain: dict[bytes, Marks] = {}
         for oid, each in said.items():
@@ -366,11 +367,18 @@ class _Scan:
         return (("restores", parents[0].hex()),) if self._tree_of(before[0])[0] == tree else ()
 
     def _tree_of(self, oid: bytes) -> tuple[bytes, tuple[bytes, ...]]:
-        """Return a commit's tree and parents; what was read long ago, or by an earlier scan, is read again."""
-        if oid not in self._trees:
-            found = dict(each_commit(self._common_dir, [oid], limit=MAX_COMMIT_BYTES)).get(oid)
-            self._trees[oid] = (found.tree, found.parents) if found else (b"", ())
-        return self._trees[oid]
+        """Return a commit's tree and parents."""
+        return self._trees.get(oid, (b"", ()))
+
+    def _load_trees(self, oids: Iterable[bytes]) -> None:
+        """Read what commits' parents and theirs were like, where that was long ago or an earlier scan."""
+        wanted = list(oids)
+        for _ in range(2):
+            parents = {parent for oid in wanted for parent in self._tree_of(oid)[1]}
+            missing = [oid for oid in parents if oid not in self._trees]
+            for oid, found in each_commit(self._common_dir, missing, limit=MAX_COMMIT_BYTES) if missing else ():
+                self._trees[oid] = (found.tree, found.parents)
+            wanted = list(parents)
 
     def _meet(self, signed: Iterable[Marks]) -> list[AgentFact]:
         """Return the agents that the marks amount to and nobody has registered yet."""

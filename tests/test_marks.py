@@ -139,6 +139,8 @@ def test_history_credits_its_own_setups_alone() -> None:
 def test_an_imported_agent_is_never_who_commits_now() -> None:
     """It has no name in the way of one that is registered, and nothing live means it by its name or client."""
     theirs, ours = imported("claude"), agent("claude", client="claude")
+    named = (("AGENT_TRACKER_AGENT", theirs.id),)
+    assert identify(named, Roster([theirs, ours]), at_ns=(NOW + 1) * 10**9).problem == "unregistered"
     for marks in ((("AGENT_TRACKER_AGENT", "claude"),), (("CLAUDECODE", "1"),), (("trailer", "Agent: claude"),)):
         assert identify(marks, Roster([theirs, ours]), at_ns=(NOW + 1) * 10**9).credits == whole(ours.id)
         assert identify(marks, Roster([theirs]), at_ns=(NOW + 1) * 10**9).problem == "unregistered"

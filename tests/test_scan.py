@@ -197,6 +197,16 @@ def test_a_live_agent_of_the_same_name_still_commits(marked: GitRepo) -> None:
     assert {credited()[f"Live{number}"] for number in range(2)} == {live}
 
 
+@pytest.mark.parametrize("argv", [("use", OPUS_ID), ("session", "start", "--agent", OPUS_ID)], ids=["use", "session"])
+def test_an_agent_of_history_is_not_put_to_work(marked: GitRepo, argv: tuple[str, ...]) -> None:
+    """It would mix what was with what is; the hint says how to register one."""
+    marked.ok("install-hooks", "--scan")
+    done = marked.tracker(*argv)
+    assert done.code == 1
+    assert "found in history" in done.err
+    assert "register" in done.err
+
+
 def test_an_amend_of_an_imported_commit_counts_once(marked: GitRepo) -> None:
     """The work goes on in the new commit, shared with whoever amended it."""
     marked.ok("install-hooks", "--no-scan")
