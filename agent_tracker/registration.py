@@ -99,7 +99,8 @@ def check_live(agent: Agent) -> None:
     """
     if is_imported(agent):
         raise RegistrationError(
-            f"agent {agent.id} was found in history, where it stays", "agent-tracker register NAME --model --scope"
+            f"agent {agent.id} was found in history, where it stays",
+            "agent-tracker register NAME --model MODEL --scope SCOPE",
         )
 
 

@@ -270,6 +270,8 @@ class _Scan:
     def _facts(self, oids: list[bytes]) -> list[Fact]:
         """Return the facts of commits that are not stored, and of the agents met in them for the first time."""
         said = {oid: self._said(found) for oid, found in self._objects(oids)}
+        if len(said) < len(oids):
+            self._gaps.append("commits that are in the history cannot be read: git fsck")
         self._map_people({each.author for each in said.values()} | {each.committer for each in said.values()})
         notes = self._read_notes(said)
         self._load_trees(said)

@@ -587,6 +587,7 @@ def test_nothing_is_asked_or_scanned_in_a_pipe(marked: GitRepo) -> None:
     assert counts() == {}
     shown = marked.ok("install-hooks", "--scan")
     assert shown.index("Added 4 commits") < shown.index("LAST SEEN") < shown.index(OPUS_ID)
+    assert "Next: agent-tracker register" in marked.ok("install-hooks")
 
 
 @pytest.mark.parametrize(("answer", "commits"), [("y", 2), ("n", 0)])
