@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,7 +20,8 @@ from agent_tracker.apply import apply
 from agent_tracker.census import Census
 from agent_tracker.context import open_store
 from agent_tracker.copies import Candidate, Copies
-from agent_tracker.errors import AgentTrackerError, GitError
+from agent_tracker.errors import GitError, SpoolError
+from agent_tracker.files import remedy
 from agent_tracker.flush import flush, tell_hooks
 from agent_tracker.git import CommitObject, each_blob, each_commit, find_missing, find_root, read_setups
 from agent_tracker.instructions import setup_marks
@@ -135,15 +136,18 @@ def _alone(context: Context) -> Iterator[None]:
     """Let one scan at a time write.
 
     Raises:
-        AgentTrackerError: Another one is at work.
+        SpoolError: Another one is at work, or the state directory cannot be written.
     """
     ensure_directory(context.paths.spool_dir)
     path = os.path.join(context.paths.spool_dir, "scan.lock")
-    try:
-        with locked(path, timeout_s=0):
-            yield
-    except LockTimeoutError as error:
-        raise AgentTrackerError("another scan is running", "wait until it is done, and scan again") from error
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(path, timeout_s=0))
+        except LockTimeoutError as error:
+            raise SpoolError(f"another scan is running: {path}", "scan again when it is done") from error
+        except OSError as error:
+            raise SpoolError(f"cannot lock {path}: {error.strerror}", remedy(error)) from error
+        yield
 
 
 class _Scan:
