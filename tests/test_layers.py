@@ -213,6 +213,7 @@ SIBLINGS = {
     ("rendering.recovery", "rendering.text"),
     ("rendering.rules", "rendering.text"),
     ("rendering.scan", "rendering.text"),
+    ("rendering.scan", "rendering.layout"),
     ("rendering.sessions", "rendering.text"),
     ("rendering.setups", "rendering.text"),
     ("rendering.layout", "rendering.text"),

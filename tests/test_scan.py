@@ -571,6 +571,15 @@ def test_the_command_shows_what_it_found_and_how_it_knows(marked: GitRepo) -> No
     assert shown["scan"]["repositories"][0]["commits_read"] == 0
 
 
+def test_a_narrow_terminal_shows_what_matters(marked: GitRepo) -> None:
+    """Name and model instead of the id, on one line each."""
+    with Terminal("scan", "--dry-run", cwd=marked.path, size=(80, 24)) as terminal:
+        shown = terminal.until("many agents leave none")
+    assert "opus-4.5" in shown
+    assert "unclaimed" in shown
+    assert OPUS_ID not in shown
+
+
 def test_one_repository_that_fails_does_not_stop_the_rest(marked: GitRepo, tmp_path: Path) -> None:
     """The exit code tells, and a bare one is read as well."""
     bare = tmp_path / "bare.git"

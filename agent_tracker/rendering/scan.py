@@ -8,6 +8,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from agent_tracker.records import MICRO
+from agent_tracker.rendering.layout import terminal
 from agent_tracker.rendering.text import counted, iso, number, place, safe, show, table
 
 if TYPE_CHECKING:
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["scan_json", "scan_line", "show_found"]
 
 NOBODY = "unclaimed"
+WIDE = 130
+"""How many columns a terminal needs for the whole table."""
+
+NARROW = ("NAME", "MODEL", "COMMITS", "FIXES", "REVERTED", "KNOWN BY")
+NUMBERS = ("COMMITS", "SHARE", "FIXES", "REVERTED")
 
 
 def scan_line(outcome: Outcome, *, is_dry_run: bool) -> list[str]:
@@ -45,28 +52,30 @@ def scan_line(outcome: Outcome, *, is_dry_run: bool) -> list[str]:
 
 
 def show_found(agents: Sequence[FoundAgent]) -> None:
-    """Show the agents as a table, what is nobody's last, and what that means."""
-    headings = ["AGENT", "NAME", "MODEL", "COMMITS", "SHARE", "FIXES", "REVERTED", "FIRST", "LAST", "KNOWN BY"]
-    right = ("COMMITS", "SHARE", "FIXES", "REVERTED")
-    show(table(headings, [_row(agent) for agent in agents], right=right))
+    """Show the agents as a table, what is nobody's last, and what that means; a narrow terminal gets fewer columns."""
+    rows = [_row(agent) for agent in agents]
+    if 0 < terminal(is_plain=True).width < WIDE:
+        named = [row if agent.id else row | {"NAME": NOBODY} for row, agent in zip(rows, agents, strict=True)]
+        rows = [{heading: row[heading] for heading in NARROW} for row in named]
+    headings = list(rows[0]) if rows else []
+    show(table(headings, [list(row.values()) for row in rows], right=NUMBERS))
     if any(not agent.id for agent in agents):
         show("Unclaimed: no mark says who made them. That is not to say that people did: many agents leave none.")
 
 
-def _row(agent: FoundAgent) -> list[str]:
-    sources = ", ".join(f"{source} {count}" for source, count in agent.sources)
-    return [
-        safe(agent.id) or NOBODY,
-        safe(agent.name) or "-",
-        safe(agent.model) or "-",
-        str(agent.commits),
-        f"{number(agent.share):.10g}" if agent.share % 10**6 == 0 else f"{agent.share / 10**6:.1f}",
-        str(agent.fixes),
-        str(agent.reverted) if agent.id else "-",
-        _day(agent.first_at),
-        _day(agent.last_at),
-        safe(sources) or "-",
-    ]
+def _row(agent: FoundAgent) -> dict[str, str]:
+    return {
+        "AGENT": safe(agent.id) or NOBODY,
+        "NAME": safe(agent.name) or "-",
+        "MODEL": safe(agent.model) or "-",
+        "COMMITS": str(agent.commits),
+        "SHARE": f"{agent.share / MICRO:.1f}".removesuffix(".0"),
+        "FIXES": str(agent.fixes),
+        "REVERTED": str(agent.reverted) if agent.id else "-",
+        "FIRST": _day(agent.first_at),
+        "LAST": _day(agent.last_at),
+        "KNOWN BY": ", ".join(f"{source} {count}" for source, count in agent.sources) or "-",
+    }
 
 
 def _day(at: int) -> str:
