@@ -39,8 +39,8 @@ from agent_tracker.walking import (
     has_mailmap,
     list_history,
     list_notes,
+    look_at_refs,
     map_people,
-    refs_sum,
     shallow_sum,
 )
 
@@ -173,7 +173,7 @@ class _Scan:
             position = snapshot.scan_position(self._key) if snapshot else None
             self._census = Census(Roster(snapshot.agents() if snapshot else ()))
         # Before anything is listed: a ref that moves meanwhile is seen by the next scan.
-        self._refs = refs_sum(repository)
+        self._refs, self._branches = look_at_refs(repository)
         self._tips: set[bytes] = set()
         self._is_settled = False
         if position and position.shallow == self._shallow and since >= position.since:
@@ -242,7 +242,11 @@ class _Scan:
         return ProjectFact(str(uuid.uuid5(uuid.NAMESPACE_URL, name)), path, root, self._context.now)
 
     def _finish(self) -> None:
-        """Record up to where all is read, without the tips that git no longer has, and tell the hooks of new agents."""
+        """Record up to where all is read, and tell the hooks of new agents.
+
+        Branches below the tips are recorded too: a tip may be deleted, and pruned. What git no longer has goes.
+        """
+        self._tips |= self._branches
         self._tips -= find_missing(self._common_dir, sorted(self._tips))
         self._write([], refs=self._refs)
         if self._registered:

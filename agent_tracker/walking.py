@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from agent_tracker.repository import Repository
 
-__all__ = ["Listed", "Place", "find_gaps", "list_history", "list_notes", "map_people", "shallow_sum"]
+__all__ = ["Listed", "Place", "find_gaps", "list_history", "list_notes", "look_at_refs", "map_people", "shallow_sum"]
 
 LIST_TIMEOUT_S = 600.0
 TIMEOUT_S = 60.0
@@ -84,16 +84,18 @@ def _heads(repository: Repository) -> list[str]:
     return [oid for oid in sorted(heads) if len(oid) in _OID_DIGITS]
 
 
-def refs_sum(repository: Repository) -> int:
-    """Return a checksum of all that leads to history: while it is the same, there is nothing new.
+def look_at_refs(repository: Repository) -> tuple[int, set[bytes]]:
+    """Return a checksum of all that leads to history, and the branches' commits.
 
-    Git may take a second to find that out, where it has to walk down to the oldest tag.
+    While the checksum is the same, there is nothing new: git may take a second to find that out, where it has to walk
+    down to the oldest tag.
 
     Raises:
         GitError: Git cannot be run.
     """
     refs = list_refs(repository.common_dir, "refs/heads", "refs/remotes", "refs/tags")
-    return crc32(repr((sorted(refs.items()), _heads(repository))).encode("utf-8", "surrogateescape"))
+    branches = {oid for name, oid in refs.items() if not name.startswith("refs/tags/")}
+    return crc32(repr((sorted(refs.items()), _heads(repository))).encode("utf-8", "surrogateescape")), branches
 
 
 def list_notes(common_dir: str) -> dict[bytes, bytes]:

@@ -127,6 +127,20 @@ def test_a_second_scan_reads_what_is_new_alone(marked: GitRepo) -> None:
     assert scanned(marked).listed == 0
 
 
+def test_tips_that_git_no_longer_has_are_passed_over(marked: GitRepo) -> None:
+    """A branch was scanned, deleted and pruned; what is new on another is found all the same."""
+    marked.git("checkout", "-q", "-b", "topic")
+    marked.commit("Thrown away", "-m", CLAUDE)
+    assert scanned(marked).listed == 5
+    marked.git("checkout", "-q", "main")
+    marked.git("branch", "-D", "topic")
+    marked.git("reflog", "expire", "--expire=now", "--all")
+    marked.git("gc", "-q", "--prune=now")
+    marked.commit("New", "-m", CLAUDE)
+    assert scanned(marked).listed == 1
+    assert counts()[CLAUDE_ID] == 3
+
+
 def test_a_commit_in_two_clones_counts_once(marked: GitRepo, tmp_path: Path) -> None:
     """A fact's id is the commit's oid."""
     clone = marked.clone(tmp_path / "clone")
