@@ -13,7 +13,7 @@ from agent_tracker.git import each_commit, run
 from agent_tracker.marks import find_signs, setups_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
 
     from agent_tracker.records import Marks
     from agent_tracker.tables import Snapshot
@@ -53,13 +53,20 @@ class Copies:
         self._common_dir = common_dir
         self._alike: dict[int, list[Candidate]] = {}
 
-    def know(self, snapshot: Snapshot) -> None:
-        """Take in the commits that are stored, whatever repository they are of."""
+    def know(self, snapshot: Snapshot, subjects: Container[str] | None = None) -> None:
+        """Take in the commits that are stored, whatever repository they are of; of those with these subjects alone.
+
+        Args:
+            snapshot: The store.
+            subjects: None for all.
+        """
         from agent_tracker.packing import unpack_commit  # noqa: PLC0415 -- beside the loop
 
         marks: dict[int, tuple[Marks, str]] = {}
         for value in snapshot.table("commits").values():
             oid, _, operation, number, _, _, subject = unpack_commit(value)
+            if subjects is not None and subject not in subjects:
+                continue
             if number not in marks:
                 found = snapshot.marks(number)
                 marks[number] = found, dict(found).get("author", "")

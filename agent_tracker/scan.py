@@ -166,6 +166,7 @@ class _Scan:
         self._has_mailmap = False
         self._trees: dict[bytes, tuple[bytes, tuple[bytes, ...]]] = {}
         self._copies = Copies(repository.common_dir)
+        self._knows_stored = self._is_short = False
         self._registered: list[AgentFact] = []
         self._is_marked_only = False
         self._counts = {"known": 0, "new": 0, "stored": 0, "marked": 0, "copies": 0}
@@ -224,9 +225,7 @@ class _Scan:
             self._notes = list_notes(self._common_dir)
         except GitError as error:
             self._gaps.append(f"the notes of git-ai cannot be read: {error.message}")
-        with self._store.snapshot() as snapshot:
-            if snapshot:
-                self._copies.know(snapshot)
+        self._is_short = listed <= CHUNK
         if not self._is_dry_run:
             self._project = self._find_project()
 
@@ -236,10 +235,15 @@ class _Scan:
         if find_project(self._repository):
             project, root = read_project(self._repository, timeout_s=FIND_ROOT_S)
             return ProjectFact(project, path, root, self._context.now)
+        name = self._common_dir.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        project = str(uuid.uuid5(uuid.NAMESPACE_URL, name))
+        with self._store.snapshot() as snapshot:
+            known = {each.id: each.root for each in snapshot.projects()} if snapshot else {}
+        if known.get(project):
+            return ProjectFact(project, path, known[project], self._context.now)
         found = find_root(self._repository.git_dir, self._common_dir, timeout_s=FIND_ROOT_S)
         root = bytes.fromhex(found) if found not in {"", "-"} else b""
-        name = self._common_dir.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        return ProjectFact(str(uuid.uuid5(uuid.NAMESPACE_URL, name)), path, root, self._context.now)
+        return ProjectFact(project, path, root, self._context.now)
 
     def _finish(self) -> None:
         """Record up to where all is read, and tell the hooks of new agents.
@@ -297,6 +301,7 @@ class _Scan:
         self._counts["new"] += len(said)
         self._counts["marked"] += len(signed)
         self._counts["stored"] += len(kept)
+        self._know_stored({each.subject for each in said.values()})
         copies = self._copies.find([self._candidate(oid, said[oid], marks) for oid, marks in all_marks.items()])
         self._counts["copies"] += len(copies)
         for oid, each in said.items():
@@ -308,6 +313,15 @@ class _Scan:
         facts += [self._fact(oid, each, kept[oid]) for oid, each in said.items() if oid in kept]
         facts += [self._copied(origin, oid, said[oid]) for oid, origin in copies.items() if oid in kept]
         return facts
+
+    def _know_stored(self, subjects: set[str]) -> None:
+        """Take in, once, the stored commits of which new ones may be copies: where there are few, by their subjects."""
+        if self._knows_stored:
+            return
+        self._knows_stored = True
+        with self._store.snapshot() as snapshot:
+            if snapshot:
+                self._copies.know(snapshot, subjects if self._is_short else None)
 
     def _candidate(self, oid: bytes, said: _Said, marks: Marks) -> Candidate:
         return Candidate(oid, self._trees[oid][1], said.author, said.subject, said.authored_at, marks)
