@@ -2,6 +2,7 @@
 """Install agent-tracker for this user from a checkout, bring it up to date, test it, or take it back.
 
     python3 install.py [REPOSITORY]     install; hooks into REPOSITORY, or else a demonstration
+                                        --scan, --no-scan: read its history, or do not; else it asks
     python3 install.py --uninstall      hooks, command and virtual environment out again
     python3 install.py --test [...]     everything the tests need, then pytest with these arguments
 
@@ -380,7 +381,7 @@ def shell_line(shell: str) -> tuple[str, str]:
 # --- Install
 
 
-def install(repository: str | None) -> int:
+def install(repository: str | None, *, scan: bool | None) -> int:
     """Install or upgrade, then put the hooks into `repository`, or show the demonstration; return the exit code."""
     check_git()
     root = None if repository is None else check_repository(repository)
@@ -398,6 +399,8 @@ def install(repository: str | None) -> int:
     code = run_aloud(environment.tool("demo")) if root is None else put_hooks_in(environment, root)
     if code == 0:
         say_what_next(link, repository)
+    if code == 0 and root is not None and wants_scan(scan=scan):
+        code = scan_history(environment, root)
     return code
 
 
@@ -419,10 +422,28 @@ def check_repository(repository: str) -> str:
 
 def put_hooks_in(environment: Environment, root: str) -> int:
     """Install the hooks, pass on what the command says except for the next step, which we name, and return its code."""
-    done = run_quietly(environment.tool("install-hooks"), root)
+    done = run_quietly(environment.tool("install-hooks", "--no-scan"), root)
     said = "\n".join(line for line in done.stdout.splitlines() if not line.startswith("Next: "))
     print(said, file=sys.stderr if done.returncode else sys.stdout, flush=True)
     return done.returncode
+
+
+def wants_scan(*, scan: bool | None) -> bool:
+    """Tell whether the history is to be read: as it was said, else by asking at a terminal."""
+    if scan is not None:
+        return scan
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    try:
+        answer = input("\nRead the history that is here already, and credit the agents that left marks in it? [Y/n] ")
+    except EOFError:
+        return False
+    return answer.strip().lower() in {"", "y", "yes"}
+
+
+def scan_history(environment: Environment, root: str) -> int:
+    """Read the repository's history, and end with the table that compares the agents; return the exit code."""
+    return run_aloud(environment.tool("scan"), root) or run_aloud(environment.tool("agents"), root)
 
 
 def refresh_hooks(environment: Environment, *, except_for: str | None) -> None:
@@ -530,12 +551,17 @@ def parse(argv: list[str]) -> argparse.Namespace:
     """Return the arguments, `pytest` holding all that follows a leading `--test`; a usage error exits with 2."""
     own, pytest = (argv[:1], argv[1:]) if argv[:1] == ["--test"] else (argv, [])
     parser = argparse.ArgumentParser(
-        usage="install.py [-h] [REPOSITORY | --uninstall | --test [PYTEST ARGUMENT ...]]",
+        usage="install.py [-h] [[--scan | --no-scan] REPOSITORY | --uninstall | --test [PYTEST ARGUMENT ...]]",
         description="Install agent-tracker for this user, or bring it up to date.",
         allow_abbrev=False,
     )
     parser.add_argument(
         "repository", nargs="?", metavar="REPOSITORY", help="gets the hooks; without it: a demonstration"
+    )
+    parser.add_argument(
+        "--scan",
+        action=argparse.BooleanOptionalAction,
+        help="read the history of REPOSITORY, too; else: asked at a terminal",
     )
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--uninstall", action="store_true", help="take it all back, except what was recorded")
@@ -543,6 +569,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     arguments = parser.parse_args(own)
     if arguments.repository is not None and (arguments.uninstall or arguments.test):
         parser.error("REPOSITORY goes with neither --uninstall nor --test")
+    if arguments.scan and arguments.repository is None:
+        parser.error("--scan needs a REPOSITORY")
     arguments.pytest = pytest
     return arguments
 
@@ -556,7 +584,7 @@ def main(argv: list[str]) -> int:
     try:
         if arguments.test:
             return test(arguments.pytest)
-        return uninstall() if arguments.uninstall else install(arguments.repository)
+        return uninstall() if arguments.uninstall else install(arguments.repository, scan=arguments.scan)
     except InstallError as error:
         print(f"install.py: {error}", file=sys.stderr)
     except OSError as error:

@@ -6,7 +6,7 @@ environment of its own. Hooks and clients' adapters import this.
 
 from __future__ import annotations
 
-from agent_tracker.marks import CLIENTS, MODEL_VARIABLES, find_clients
+from agent_tracker.marks import CLIENTS, MODEL_VARIABLES, UNKNOWN_MODEL, find_clients
 from agent_tracker.records import UNCLAIMED, Agent, AgentFact
 from agent_tracker.registration import MAX_NAME, Identity, agent_id, whole
 
@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
     from agent_tracker.records import Marks
 
-__all__ = ["SCOPE_KEY", "UNKNOWN_MODEL", "WHOLE_SCOPE", "agent_for", "model_told", "only_client", "scope_told"]
+__all__ = ["SCOPE_KEY", "WHOLE_SCOPE", "agent_for", "model_told", "only_client", "scope_told"]
 
-UNKNOWN_MODEL = "unknown"
 WHOLE_SCOPE = "whole repository"
 SCOPE_KEY = "agent-tracker scope:"
 """Begins the line of AGENTS.md that says an agent's scope; it may stand in a comment."""

@@ -24,11 +24,14 @@ __all__ = [
     "changed_lines",
     "config_get",
     "config_set",
+    "each_blob",
+    "each_commit",
     "find_missing",
     "find_root",
     "list_commits",
     "list_refs",
     "read_commits",
+    "read_setups",
     "reflogs",
     "resolve_commit",
     "run",
@@ -274,6 +277,47 @@ def read_commits(
     return found
 
 
+def each_commit(common_dir: str, oids: Sequence[bytes], *, limit: int) -> Iterator[tuple[bytes, CommitObject]]:
+    """Yield the commits that git has, each as it is read: of one with more bytes than `limit`, the subject alone.
+
+    What stands for a commit (git-replace) is not read in its place.
+
+    Raises:
+        GitError: Git ended early.
+    """
+    with _Process(["git", "--no-replace-objects", f"--git-dir={common_dir}", "cat-file", "--batch"]) as batch:
+        for oid, body in batch.objects(oids, b"commit", limit, is_cut=True):
+            if body is not None:
+                head, mark, message = body.partition(b"\n\n")
+                subject = message.lstrip(b"\n").partition(b"\n")[0]
+                yield oid, _parse_commit(head + mark + (message if len(body) < limit else subject))
+
+
+def each_blob(common_dir: str, oids: Iterable[bytes], *, limit: int) -> Iterator[tuple[bytes, bytes]]:
+    """Yield blobs with their oids, each as it is read; what git does not have, or is longer than `limit`, is left out.
+
+    Raises:
+        GitError: Git ended early.
+    """
+    with _Process(["git", f"--git-dir={common_dir}", "cat-file", "--batch"]) as batch:
+        for oid, body in batch.objects(list(dict.fromkeys(oids)), b"blob", limit):
+            if body is not None:
+                yield oid, body
+
+
+def read_setups(common_dir: str, trees: Iterable[bytes]) -> dict[bytes, Files]:
+    """Return the instruction files of root trees by their oids; trees that cannot be read are left out.
+
+    Raises:
+        GitError: Git cannot be run.
+    """
+    wanted = list(dict.fromkeys(trees))
+    if not wanted or not _has_its_trees(common_dir):
+        return {}
+    with _Process(["git", "--no-replace-objects", f"--git-dir={common_dir}", "cat-file", "--batch"]) as batch:
+        return find_setups(wanted, lambda asked: batch.objects(asked, b"tree", MAX_TREE_BYTES))
+
+
 def _has_its_trees(common_dir: str) -> bool:
     """Tell whether this is no clone without trees: in one, git goes through all it has for the first that is missing.
 
@@ -329,9 +373,11 @@ class _Process:
         return self._answers.read()
 
     def objects(
-        self, oids: Sequence[bytes], kind: bytes, limit: int | None = None
+        self, oids: Sequence[bytes], kind: bytes, limit: int | None = None, *, is_cut: bool = False
     ) -> Iterator[tuple[bytes, bytes | None]]:
         """Yield (oid, body) as `cat-file --batch` answers; no body where it is missing, of another kind or too large.
+
+        Where it `is_cut`, what is too large has a body that ends at the limit.
 
         Raises:
             GitError: Git ended early.
@@ -340,10 +386,10 @@ class _Process:
             chunk = oids[start : start + BATCH]
             self.request(b"".join(b"%s\n" % oid.hex().encode() for oid in chunk))
             for oid in chunk:
-                found, body = self._object(limit)
+                found, body = self._object(limit, is_cut=is_cut)
                 yield oid, body if found == kind else None
 
-    def _object(self, limit: int | None) -> tuple[bytes, bytes | None]:
+    def _object(self, limit: int | None, *, is_cut: bool = False) -> tuple[bytes, bytes | None]:
         """Return the type and the body of the next object."""
         header = self._answers.readline().split()
         if len(header) < 2:  # noqa: PLR2004 -- oid and type, or oid and "missing"
@@ -352,8 +398,8 @@ class _Process:
             return header[1], None
         size = int(header[2])
         body = None
-        if limit is None or size <= limit:
-            body = self._answers.read(size)
+        if limit is None or size <= limit or is_cut:
+            body = self._answers.read(size if limit is None else min(size, limit))
             size -= len(body)
         self._skip(size + 1)
         return header[1], body
@@ -423,8 +469,10 @@ def _parse_person(value: bytes) -> tuple[bytes, int]:
 
 
 def _decode(text: bytes, encoding: str) -> str:
+    # Python knows codecs that take for ever, or warn: a commit may name any.
+    is_charset = not encoding.lower().startswith(("idna", "punycode", "raw", "unicode", "undefined"))
     try:
-        return text.decode(encoding)
+        return text.decode(encoding if is_charset else "utf-8")
     except (ValueError, LookupError):
         return text.decode("utf-8", "replace")
 

@@ -1,6 +1,6 @@
 """The marks by which coding agents are known: what they set in the environment, and what they leave in commits.
 
-Owns the tables, and looking one mark up in them. Pure; which mark is believed, `registration` decides.
+Owns the tables, and looking marks up in them. Pure; which mark is believed, `registration` decides.
 
 Sources: environment variables as observed in each client's own shell (OpenCode 1.18, Claude Code 2.1, Codex 0.169,
 Gemini CLI 0.61, Copilot CLI 1.0, Qwen Code 0.15); trailers and addresses as observed in public histories.
@@ -8,7 +8,7 @@ Gemini CLI 0.61, Copilot CLI 1.0, Qwen Code 0.15); trailers and addresses as obs
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.errors import RegistrationError
 from agent_tracker.records import HUMAN
@@ -21,17 +21,23 @@ __all__ = [
     "ALIASES",
     "CLIENTS",
     "EXACT_VALUES",
+    "HISTORY_TRAILERS",
     "IDENTITY_TRAILERS",
+    "IMPORTED",
     "MARKS_VERSION",
     "MODEL_VARIABLES",
     "SESSION_VARIABLE",
     "SESSION_VARIABLES",
     "SEVERAL_VERSIONS",
+    "UNKNOWN_MODEL",
     "VARIABLES",
+    "Sign",
     "client_name",
     "client_of_address",
     "find_clients",
+    "find_signs",
     "named_sessions",
+    "setups_of",
 ]
 
 MARKS_VERSION = 2
@@ -121,6 +127,7 @@ ADDRESSES = {
     "roomote@roocode.com": "roo",
 }
 ADDRESS_PARTS = {
+    "+claude[bot]@users.noreply.github.com": "claude",
     "198982749+copilot@users.noreply.github.com": "copilot",
     "223556219+copilot@users.noreply.github.com": "copilot",
     "+copilot-swe-agent[bot]@users.noreply.github.com": "copilot",
@@ -132,6 +139,86 @@ ADDRESS_PARTS = {
 
 IDENTITY_TRAILERS = ("agent", "assisted-by", "co-authored-by")
 """Trailers kept with a commit, in lower case."""
+
+IMPORTED = "imported"
+"""Names three things of what was found in history: the mark on its commits, their operation, and its agents' scope."""
+
+UNKNOWN_MODEL = "unknown"
+"""The model of an agent whose marks do not say it."""
+
+SESSION_TRAILERS = {"amp-thread-id": "amp", "claude-session": "claude"}
+"""Trailers that a client writes and no other, whatever they say."""
+
+NAMING_TRAILERS = ("assisted-by", "generated-by", "made-with")
+"""Trailers that say a client's name, and some of them its model."""
+
+HISTORY_TRAILERS = (*IDENTITY_TRAILERS, *SESSION_TRAILERS, *NAMING_TRAILERS[1:], "entire-checkpoint")
+"""Trailers kept with a commit that was found in history. Entire's says that there was an agent, and not which."""
+
+SPOKEN = {
+    "amp code": "amp",
+    "claude code": "claude",
+    "codex cli": "codex",
+    "copilot cli": "copilot",
+    "copilot swe agent": "copilot",
+    "cursor agent": "cursor",
+    "devin ai": "devin",
+    "devin ai integration": "devin",
+    "factory droid": "droid",
+    "gemini cli": "gemini",
+    "github copilot": "copilot",
+    "github copilot cli": "copilot",
+    "google jules": "jules",
+    "google labs jules": "jules",
+    "openai codex": "codex",
+    "qwen code": "qwen",
+    "qwen coder": "qwen",
+    "roo code": "roo",
+}
+"""What people and programs call the clients, in lower case and with spaces, besides their own names and ALIASES."""
+
+FAMILIES = (
+    "claude",
+    "codex",
+    "composer",
+    "deepseek",
+    "devstral",
+    "fable",
+    "gemini",
+    "glm",
+    "gpt",
+    "grok",
+    "haiku",
+    "kimi",
+    "llama",
+    "minimax",
+    "mistral",
+    "o1",
+    "o3",
+    "o4",
+    "opus",
+    "qwen",
+    "sonnet",
+    "swe-1",
+)
+"""How the names of models begin: what else stands behind a client's name is no model."""
+
+_NO_MODELS = frozenset({"", "auto", "default"})
+_MODEL_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-_")
+_TOOL_LETTERS = _MODEL_LETTERS - frozenset("._")
+MAX_MODEL = 60
+DATE_DIGITS = 8
+
+
+class Sign(NamedTuple):
+    """One mark of an agent on a commit: the client, its model (UNKNOWN_MODEL where it is not said), and where it is.
+
+    `source` is `author`, `committer`, `mailmap`, `footer`, `note`, or a trailer's name in lower case.
+    """
+
+    client: str
+    model: str
+    source: str
 
 
 def client_name(name: str) -> str:
@@ -186,3 +273,123 @@ def client_of_address(person: str) -> str:
     if address in ADDRESSES:
         return ADDRESSES[address]
     return next((client for end, client in ADDRESS_PARTS.items() if address.endswith(end)), "")
+
+
+def find_signs(marks: Marks) -> list[Sign]:
+    """Return the marks of agents on a commit that was found in history, in their order.
+
+    Args:
+        marks: `author`, `committer` and `mailmap` are `Name <address>`, `trailer` is a line of the message's trailers,
+            `footer` what one of its last lines names, `note` a tool and its model; all others say nothing.
+
+    Source: trailers, footers and addresses as they stand in public histories; notes by the Git AI Standard 3.0.0.
+    """
+    found = []
+    for name, value in marks:
+        if name == "trailer":
+            sign = _sign_of_trailer(value)
+        elif name in {"author", "committer", "mailmap"}:
+            sign = _sign_of_person(value, name)
+        elif name == "footer":
+            sign = _sign_of_name(value, name)
+        elif name == "note":
+            sign = _sign_of_note(value)
+        else:
+            continue
+        if sign:
+            found.append(sign)
+    return found
+
+
+def setups_of(signs: list[Sign]) -> list[tuple[str, str]]:
+    """Return the (client, model) that marks amount to, in order; no model adds nothing where another mark says one."""
+    pairs = sorted({(sign.client, sign.model) for sign in signs})
+    told = {client for client, model in pairs if model != UNKNOWN_MODEL}
+    return [(client, model) for client, model in pairs if model != UNKNOWN_MODEL or client not in told]
+
+
+def _sign_of_trailer(line: str) -> Sign | None:
+    key, _, content = line.partition(":")
+    key, content = key.strip().lower(), content.strip()
+    if key in SESSION_TRAILERS:
+        return Sign(SESSION_TRAILERS[key], UNKNOWN_MODEL, key) if content else None
+    if key == "co-authored-by":
+        return _sign_of_person(content, key)
+    if key not in NAMING_TRAILERS:
+        return None
+    if "@" in content:
+        return _sign_of_person(content, key)
+    name, mark, model = content.partition(":")
+    if not mark:
+        return _sign_of_name(content, key)
+    client = _spoken_client(name)
+    return Sign(client, _model(model.split(maxsplit=1)[0]) if model.strip() else UNKNOWN_MODEL, key) if client else None
+
+
+def _sign_of_person(person: str, source: str) -> Sign | None:
+    """Return what `Name <address>` says: the address says who, and the name may say the model.
+
+    Aider alone is known by its name: `aider (<model>)`, and `(aider)` behind that of the person it works for.
+    """
+    name, _, address = person.rpartition("<" if "<" in person else " ")
+    lowered = name.strip().lower()
+    if lowered.startswith("aider (") and lowered.endswith(")") and "@aider." in address.lower():
+        return Sign("aider", _model(lowered[len("aider (") : -1]), source)
+    if source != "co-authored-by" and lowered.endswith(" (aider)"):
+        return Sign("aider", UNKNOWN_MODEL, source)
+    client = client_of_address(f"<{address}")
+    return Sign(client, _model_behind(client, name), source) if client else None
+
+
+def _sign_of_name(text: str, source: str) -> Sign | None:
+    """Return what a name alone says: a client's, or a client's with its model behind it."""
+    bare = text.partition("(")[0].strip()
+    client = _spoken_client(bare)
+    if client:
+        return Sign(client, UNKNOWN_MODEL, source)
+    client = _spoken_client(bare.partition(" ")[0])
+    model = _model_behind(client, bare) if client else UNKNOWN_MODEL
+    return Sign(client, model, source) if model != UNKNOWN_MODEL else None
+
+
+def _sign_of_note(text: str) -> Sign | None:
+    tool, _, model = text.partition(":")
+    lowered = tool.strip().lower()
+    client = _spoken_client(lowered) or lowered
+    is_name = 0 < len(client) <= MAX_WORD and _TOOL_LETTERS.issuperset(client) and client not in {HUMAN, UNKNOWN_MODEL}
+    return Sign(client, _model(model), "note") if is_name else None
+
+
+def _spoken_client(name: str) -> str:
+    """Return the client that is called so, empty where none is."""
+    lowered = name.strip().lower()
+    spoken = " ".join(lowered.removesuffix("[bot]").replace("-", " ").split())
+    found = SPOKEN.get(spoken) or ALIASES.get(lowered, lowered)
+    return found if found in CLIENTS else ""
+
+
+def _model_behind(client: str, name: str) -> str:
+    """Return the model that stands behind a client's name: `Claude Opus 4.5 (1M context)`, `OpenHands-GPT-5`."""
+    words = name.partition("(")[0].lower().replace("-", " ").split()
+    if words[:1] == [client] and client != "claude":
+        words = words[1:]
+    model = _model("-".join(words))
+    return model if model.startswith(FAMILIES) and model != client else UNKNOWN_MODEL
+
+
+def _model(text: str) -> str:
+    """Return a model's name as agents have it: without its provider, the word claude before it, or a date behind it.
+
+    `claude-opus-4-5-20251101`, `anthropic/claude-opus-4.5` and `Opus 4.5` are all `opus-4.5`.
+    """
+    words = text.strip().lower().rpartition("/")[2].replace(" ", "-").partition("[")[0].split("-")
+    if len(words) > 1 and words[0] == "claude":
+        words = words[1:]
+        if words[-1].isdigit() and len(words[-1]) == DATE_DIGITS:
+            words = words[:-1]
+        numbers = [word for word in words if word.replace(".", "").isdigit()]
+        words = [word for word in words if word not in numbers]
+        words[1:1] = [".".join(numbers)] if numbers else []
+    model = "-".join(words)
+    is_name = len(model) <= MAX_MODEL and _MODEL_LETTERS.issuperset(model) and model.strip("-._") not in _NO_MODELS
+    return model if is_name else UNKNOWN_MODEL

@@ -31,6 +31,7 @@ from agent_tracker.records import (
     Marks,
     ProjectFact,
     RewriteFact,
+    ScanPosition,
     SightingFact,
     Standing,
     StateFact,
@@ -44,12 +45,14 @@ __all__ = [
     "pack_event",
     "pack_marks",
     "pack_project",
+    "pack_scan_position",
     "unpack_agent",
     "unpack_commit",
     "unpack_commit_state",
     "unpack_event",
     "unpack_marks",
     "unpack_project",
+    "unpack_scan_position",
 ]
 
 VERSION = 1
@@ -71,6 +74,7 @@ _SIGHTING_EVENT = struct.Struct("<BQ")
 _UNDONE_EVENT = struct.Struct("<BQB")
 _LOSS_EVENT = struct.Struct("<BB")
 _PROJECT = struct.Struct("<BQB")
+_SCAN = struct.Struct("<BBQII")
 _CORE_LETTERS = frozenset({b"w", b"s", b"c", b"a", b"h", b"u", b"l"})
 _LONG_OID, _LONG_OID_BYTES = 0x80, 32
 _OID_BYTES = frozenset({20, _LONG_OID_BYTES})
@@ -266,6 +270,30 @@ def unpack_project(value: bytes) -> ProjectFact:
         return ProjectFact(project.decode(), path, _oid(root) if root else b"", _time(recorded_at))
     except MALFORMED as error:
         raise unreadable("a project", error) from error
+
+
+def pack_scan_position(position: ScanPosition) -> bytes:
+    """Return how far a repository's history was read."""
+    length = len(position.tips[0]) if position.tips else 0
+    return _SCAN.pack(VERSION, length, *position[1:]) + b"".join(position.tips)
+
+
+def unpack_scan_position(value: bytes) -> ScanPosition:
+    """Undo `pack_scan_position`.
+
+    Raises:
+        RecordError: It is of another version, or not whole.
+    """
+    try:
+        version, length, since, shallow, refs = _SCAN.unpack_from(value)
+        _check_version(version, "a scan's position")
+        oids = value[_SCAN.size :]
+        if (length not in _OID_BYTES and oids) or (oids and len(oids) % length):
+            raise ValueError("cut off in an oid")
+        tips = tuple(oids[start : start + length] for start in range(0, len(oids), length or 1))
+        return ScanPosition(tips, _time(since), shallow, refs)
+    except MALFORMED as error:
+        raise unreadable("a scan's position", error) from error
 
 
 def _oid(data: bytes) -> bytes:

@@ -33,6 +33,7 @@ __all__ = [
     "ProjectFact",
     "ReflogPosition",
     "RewriteFact",
+    "ScanPosition",
     "Seen",
     "SeenCommit",
     "SeenRewrite",
@@ -222,12 +223,13 @@ OPERATIONS = (
     "gone",
     "squash",
     "arrived",
+    "imported",
 )
 """How a commit came to be, stored by position: append only.
 
 `earlier` is one older than the hooks, met in a rewrite. `gone` is one that a hook saw and git no longer has, if it ever
 had it: it never counts, but what was made from it has its credit. `squash` is a rebase's squash or fixup. `arrived` was
-made elsewhere, by a forge say, of work that was made here.
+made elsewhere, by a forge say, of work that was made here. `imported` is one that a scan found in history.
 """
 
 
@@ -308,3 +310,17 @@ class ReflogPosition(NamedTuple):
     offset: int
     last_oid: str
     last_at: int = 0
+
+
+class ScanPosition(NamedTuple):
+    """How far a repository's history was read: every commit that `tips` descend from, but those older than `since`.
+
+    `since` is Unix seconds, 0 where nothing was left out. `shallow` is a checksum of what git says a shallow clone ends
+    with, 0 where it is none: what comes below it later was not read. `refs` is one of all refs when there was nothing
+    more to read, 0 where there was.
+    """
+
+    tips: tuple[bytes, ...]
+    since: int
+    shallow: int
+    refs: int

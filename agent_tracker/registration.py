@@ -10,7 +10,16 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker.errors import RegistrationError
-from agent_tracker.marks import AGENT_VARIABLE, ALIASES, client_of_address, find_clients, named_sessions
+from agent_tracker.marks import (
+    AGENT_VARIABLE,
+    ALIASES,
+    IMPORTED,
+    client_of_address,
+    find_clients,
+    find_signs,
+    named_sessions,
+    setups_of,
+)
 from agent_tracker.records import HUMAN, MICRO, UNCLAIMED, Agent, Credits, Marks, Turns
 
 if TYPE_CHECKING:
@@ -22,8 +31,10 @@ __all__ = [
     "Identity",
     "Roster",
     "agent_id",
+    "check_live",
     "holder",
     "identify",
+    "is_imported",
 ]
 
 COPIED = "copied"
@@ -31,10 +42,10 @@ COPIED = "copied"
 MAX_NAME = 100
 
 
-BASES = ("variable", "session", "client", "commit", "use", "none", "unseen", "copy")
+BASES = ("variable", "session", "client", "commit", "use", "none", "unseen", "copy", "history")
 """What says whose a commit is, in the order in which it is believed: AGENT_TRACKER_AGENT, a session, a client's own
-variables, marks in the commit, `agent-tracker use`; that a hook saw it and there was no mark, that none saw it; and for
-a cherry-pick, that nobody's work is known of which it is a copy."""
+variables, marks in the commit, `agent-tracker use`; that a hook saw it and there was no mark, that none saw it; for
+a cherry-pick, that nobody's work is known of which it is a copy; and what a scan found."""
 
 
 class Identity(NamedTuple):
@@ -82,6 +93,26 @@ def check_registration(name: str, model: str, scope: str) -> None:
             raise RegistrationError(f"{value} stands for the agent's {what}", f"put its {what} in the place of {value}")
     if name.lower() == HUMAN:
         raise RegistrationError("an agent cannot be called human: that word stands for people", "choose another name")
+    if scope == IMPORTED:
+        raise RegistrationError(f"the scope {IMPORTED} is that of agents found in history", "choose another scope")
+
+
+def is_imported(agent: Agent) -> bool:
+    """Tell whether an agent was found in history: nothing that is committed now is its own."""
+    return agent.scope == IMPORTED and not agent.client
+
+
+def check_live(agent: Agent) -> None:
+    """Refuse an agent that was found in history where one is meant that is at work.
+
+    Raises:
+        RegistrationError: It is one.
+    """
+    if is_imported(agent):
+        raise RegistrationError(
+            f"agent {agent.id} was found in history, where it stays",
+            "agent-tracker register NAME --model MODEL --scope SCOPE",
+        )
 
 
 def holder(turns: Turns, at_ns: int) -> str:
@@ -126,9 +157,15 @@ class Roster:
         return bisect_right(self._changes, at)
 
     def named(self, text: str) -> list[Agent]:
-        """Return the agents that `text` names: by id, else by name."""
+        """Return the agents that `text` names: by id, else by name, those that were found in history last."""
         exact = self.by_id.get(text)
-        return [exact] if exact else list(self._by_name.get(text, ()))
+        found = [exact] if exact else self._by_name.get(text, [])
+        return self.live(text) or list(found)
+
+    def live(self, text: str) -> list[Agent]:
+        """Return the agents that `text` names for who commits now: by id, else by name, none that history named."""
+        exact = self.by_id.get(text)
+        return [agent for agent in ([exact] if exact else self._by_name.get(text, ())) if not is_imported(agent)]
 
     def of_client(self, client: str) -> list[Agent]:
         """Return the agents tied to a client."""
@@ -179,6 +216,8 @@ def identify(marks: Marks, roster: Roster, *, at_ns: int) -> Identity:  # noqa: 
         at_ns: When the commit was made, Unix nanoseconds: an agent retired then gets no credit.
     """
     values = dict(marks)
+    if IMPORTED in values and "hook" not in values:
+        return _of_history(marks, roster, at_ns)
     if COPIED in values:
         unknown = Identity(whole(UNCLAIMED), "a copy of nobody's known work", basis="copy")
         return _by_commit_marks(marks, roster, at_ns) or unknown
@@ -187,7 +226,7 @@ def identify(marks: Marks, roster: Roster, *, at_ns: int) -> Identity:  # noqa: 
         return Identity(whole(HUMAN), f"{AGENT_VARIABLE}={HUMAN}", basis="variable")
     resolved = values.get("resolved", "")
     if explicit:
-        return _picked(roster.named(explicit), _Mark("variable", AGENT_VARIABLE, explicit, resolved), at_ns)
+        return _picked(roster.live(explicit), _Mark("variable", AGENT_VARIABLE, explicit, resolved), at_ns)
     if of_session := _by_sessions(named_sessions(marks), resolved, roster, at_ns):
         return of_session
     if clients := find_clients(marks):
@@ -195,7 +234,7 @@ def identify(marks: Marks, roster: Roster, *, at_ns: int) -> Identity:  # noqa: 
     if by_marks := _by_commit_marks(marks, roster, at_ns):
         return by_marks
     if used := values.get("use", ""):
-        return _picked(roster.named(used), _Mark("use", "agent-tracker use", used, resolved), at_ns)
+        return _picked(roster.live(used), _Mark("use", "agent-tracker use", used, resolved), at_ns)
     if "hook" in values:
         return Identity(whole(HUMAN), "no mark of an agent", basis="none")
     return Identity(whole(UNCLAIMED), "no hook saw it and it carries no mark", basis="unseen")
@@ -246,6 +285,29 @@ def _by_commit_marks(marks: Marks, roster: Roster, at_ns: int) -> Identity | Non
     return next((i for i in found.values() if not i.problem), next(iter(found.values())))
 
 
+def _of_history(marks: Marks, roster: Roster, at_ns: int) -> Identity:
+    """Return who made a commit that was found in history: whom our own trailer names, else those its marks amount to.
+
+    No agent gets it for its client alone: which one of that client's it was, or would have been, history does not say.
+    """
+    for name, value in marks:
+        key, _, word = value.partition(":")
+        if name == "trailer" and key.lower() == "agent" and (named := roster.live(word.strip())):
+            identity = _picked(named, _Mark("history", f"imported: {value[:80]}", word.strip()), at_ns)
+            if not identity.problem:
+                return identity
+    signs = find_signs(marks)
+    if not signs:
+        return Identity(whole(UNCLAIMED), "imported: it carries no mark of an agent", basis="history")
+    where = ", ".join(dict.fromkeys(sign.source for sign in signs))
+    setups = setups_of(signs)
+    known = [agent for setup in setups if (agent := agent_id(*setup, IMPORTED)) in roster.by_id]
+    if not known:
+        who = ", ".join(dict.fromkeys(client for client, _ in setups))
+        return Identity(whole(UNCLAIMED), f"imported: {where}", "unregistered", who, "history")
+    return Identity(_equal_shares(known), f"imported: {where}", basis="history")
+
+
 def _mark_candidates(name: str, value: str, roster: Roster) -> list[tuple[list[Agent], str]]:
     if name in {"author", "committer"}:
         client = client_of_address(value)
@@ -259,7 +321,7 @@ def _mark_candidates(name: str, value: str, roster: Roster) -> list[tuple[list[A
         return [(roster.of_client(client), client)] if client else []
     word = content.partition(":")[0].strip() if key.lower() == "assisted-by" else content
     client = ALIASES.get(word.lower(), word.lower())
-    return [(roster.named(word) or roster.of_client(client), word)] if word else []
+    return [(roster.live(word) or roster.of_client(client), word)] if word else []
 
 
 def _equal_shares(agents: list[str]) -> Credits:

@@ -31,6 +31,7 @@ from agent_tracker.files import (
 )
 from agent_tracker.lines import MAX_TIME_NS, MAX_TIME_S, parse_agent_id, parse_text
 from agent_tracker.records import Agent
+from agent_tracker.registration import is_imported
 from agent_tracker.xp import NEW_STANDING
 
 TYPE_CHECKING = False
@@ -90,8 +91,11 @@ def _listing(agents: Iterable[Agent]) -> str:
 
 
 def _markers(agent: Agent) -> Iterator[tuple[str, str]]:
-    """Yield the kind and key of each marker that an agent would have if it were alone."""
-    if not agent.active:
+    """Yield the kind and key of each marker that an agent would have if it were alone.
+
+    One that was found in history has none: nothing that is committed now is its own.
+    """
+    if not agent.active or is_imported(agent):
         return
     for kind, key in (("ids", agent.id), ("names", agent.name), ("clients", agent.client)):
         if not key or key.startswith("."):

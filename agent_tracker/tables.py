@@ -19,6 +19,7 @@ marks                   number (4)                                  interned ide
 marks.number            marks (or their digest, if long)            number
 projects                number (4)                                  project fact
 spools                  `s` segment · `r` worktree · `l` oid        bytes applied · reflog position · lost since
+spools                  `t` common directory                        up to where the history was scanned
 archived                event id                                    empty: a fact that was moved out of the store
 ======================  ==========================================  ==================================================
 
@@ -47,6 +48,7 @@ from agent_tracker.records import (
     Marks,
     ProjectFact,
     ReflogPosition,
+    ScanPosition,
 )
 from agent_tracker.rules import Timeline
 from agent_tracker.table import Table
@@ -359,6 +361,15 @@ class Snapshot:
         value = self._tables["spools"].get(b"l" + oid)
         return None if value is None else int.from_bytes(value, "little")
 
+    def scan_position(self, common_dir: bytes) -> ScanPosition | None:
+        """Return up to where the history of the repository with this common directory was read, None if it never was.
+
+        Raises:
+            RecordError: A record is of another version.
+        """
+        value = self._tables["spools"].get(b"t" + _bounded(common_dir))
+        return None if value is None else packing.unpack_scan_position(value)
+
     def heirs(self, oid: bytes) -> list[bytes]:
         """Return the commits that one was rewritten to."""
         keys = self._tables["events"].keys(b"w" + oid)
@@ -522,3 +533,7 @@ class Writer(Snapshot):
         """Record how far a HEAD reflog was read."""
         numbers = position.offset.to_bytes(8, "little") + position.last_at.to_bytes(8, "little")
         self._tables["spools"].put(_worktree_key(worktree), numbers + position.last_oid.encode())
+
+    def put_scan_position(self, common_dir: bytes, position: ScanPosition) -> None:
+        """Record up to where a repository's history was read."""
+        self._tables["spools"].put(b"t" + _bounded(common_dir), packing.pack_scan_position(position))

@@ -245,6 +245,9 @@ def _spool(key: bytes, value: bytes) -> str:
     if key[:1] == b"r":
         value[16:].decode()
         return "" if len(value) >= _POSITION_BYTES else "is cut short"
+    if key[:1] == b"t":
+        packing.unpack_scan_position(value)
+        return ""
     return "" if key[:1] in {b"s", b"l"} and len(value) == _SIZE_BYTES else "is of no known kind"
 
 

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent_tracker.announced import (
-    UNKNOWN_MODEL,
     WHOLE_SCOPE,
     agent_for,
     is_same_model,
@@ -15,7 +14,7 @@ from agent_tracker.announced import (
     only_client,
     scope_told,
 )
-from agent_tracker.marks import CLIENTS, MODEL_VARIABLES
+from agent_tracker.marks import CLIENTS, MODEL_VARIABLES, UNKNOWN_MODEL
 from agent_tracker.records import Agent, AgentFact
 from agent_tracker.registration import Identity, agent_id, check_registration
 from facts import NOW, UNHURRIED, agent

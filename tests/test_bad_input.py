@@ -26,7 +26,16 @@ def is_clear(done: Done, code: int, *words: str) -> None:
         assert word in done.err, (word, done.err)
 
 
-READING = [("status",), ("log",), ("whoami",), ("flush",), ("install-hooks",), ("uninstall-hooks",), ("use", "one")]
+READING = [
+    ("status",),
+    ("log",),
+    ("whoami",),
+    ("flush",),
+    ("install-hooks",),
+    ("uninstall-hooks",),
+    ("use", "one"),
+    ("scan",),
+]
 
 
 @pytest.mark.parametrize("argv", READING, ids=lambda argv: argv[0])

@@ -508,7 +508,7 @@ def test_a_home_that_cannot_be_written_is_an_error(fresh: Machine) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--nonsense"], ["one", "two"], ["one", "--uninstall"], ["one", "--test"], ["--uninstall", "--test"]],
+    [["--nonsense"], ["one", "two"], ["one", "--uninstall"], ["one", "--test"], ["--uninstall", "--test"], ["--scan"]],
     ids=" ".join,
 )
 def test_wrong_arguments_are_a_usage_error(fresh: Machine, arguments: list[str]) -> None:
@@ -537,6 +537,15 @@ def test_the_command_ships_executable() -> None:
     path = CHECKOUT / "scripts" / "agent-tracker"
     assert os.access(path, os.X_OK)
     assert path.read_bytes().startswith(b"#!python\n")
+
+
+@pytest.mark.parametrize("scan", [True, False, None])
+def test_history_is_read_only_where_somebody_says_so(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, *, scan: bool | None
+) -> None:
+    """By an option; a pipe is asked nothing, and nothing is read by itself."""
+    monkeypatch.setattr("builtins.input", lambda _: pytest.fail("asked in a pipe"))
+    assert script.wants_scan(scan=scan) is (scan is True)
 
 
 @pytest.mark.parametrize("name", ["with space", "l" * 130], ids=["space", "long"])

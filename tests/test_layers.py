@@ -16,10 +16,11 @@ PACKAGE = Path(__file__).parent.parent / "agent_tracker"
 TIERS: tuple[frozenset[str], ...] = (
     frozenset({"__init__", "errors", "journal", "records"}),
     frozenset({"escaping", "derived", "instructions", "rules", "journal_codec", "installation.hook_scripts"}),
-    frozenset({"grades", "lines", "marks", "packing", "files", "locking", "trees", "durability.child"}),
+    frozenset({"grades", "lines", "marks", "notes", "packing", "files", "locking", "trees", "durability.child"}),
     frozenset(
         {
             "fact_json",
+            "messages",
             "paths",
             "repository",
             "config",
@@ -51,6 +52,7 @@ TIERS: tuple[frozenset[str], ...] = (
             "redact",
             "changes",
             "pushes",
+            "walking",
             "installation.config_hooks",
             "installation.neighbours",
         }
@@ -59,6 +61,8 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset(
         {
             "announced",
+            "census",
+            "copies",
             "registry",
             "benches.throwaway",
             "tracing",
@@ -97,7 +101,7 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"flush"}),
     frozenset({"durability.copying", "durability.recovery"}),
     frozenset({"durability.maintenance"}),
-    frozenset({"announcing"}),
+    frozenset({"announcing", "scan"}),
     frozenset({"configuring"}),
     frozenset({"hook", "verbs.reading", "verbs.writing", "benches.bench_hooks", "flush_command"}),
     frozenset({"verbs.noting", "verbs.sheets"}),
@@ -118,7 +122,7 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"benches.bench_facts"}),
     frozenset({"benches.bench_durability", "benches.bench_others", "benches.bench_reading"}),
     frozenset({"installation.installing"}),
-    frozenset({"verbs.status", "benches.bench", "benches.demo", "checks.symptoms"}),
+    frozenset({"verbs.scan", "verbs.status", "benches.bench", "benches.demo", "checks.symptoms"}),
     frozenset({"checks.backup_checks", "checks.hook_checks", "checks.user_checks"}),
     frozenset({"checks.spool_checks"}),
     frozenset({"checks.mending"}),
@@ -139,6 +143,7 @@ TIERS: tuple[frozenset[str], ...] = (
             "rendering.reattribution",
             "rendering.recovery",
             "rendering.rules",
+            "rendering.scan",
             "rendering.setups",
             "rendering.bench",
             "rendering.layout",
@@ -164,6 +169,7 @@ TIERS: tuple[frozenset[str], ...] = (
             "cli.recovery",
             "cli.reading",
             "cli.rules",
+            "cli.scan",
             "cli.sessions",
             "cli.setups",
         }
@@ -206,6 +212,8 @@ SIBLINGS = {
     ("rendering.review", "rendering.grading"),
     ("rendering.review", "rendering.text"),
     ("cli.bugs", "cli.grading"),
+    ("cli.hooks", "cli.scan"),
+    ("cli.scan", "cli.agents"),
     ("rendering.hooks", "rendering.text"),
     ("rendering.capacity", "rendering.text"),
     ("rendering.doctor", "rendering.text"),
@@ -215,6 +223,8 @@ SIBLINGS = {
     ("rendering.reattribution", "rendering.text"),
     ("rendering.recovery", "rendering.text"),
     ("rendering.rules", "rendering.text"),
+    ("rendering.scan", "rendering.text"),
+    ("rendering.scan", "rendering.layout"),
     ("rendering.sessions", "rendering.text"),
     ("rendering.setups", "rendering.text"),
     ("rendering.layout", "rendering.text"),
@@ -227,6 +237,7 @@ PURE = frozenset(
     {
         "announced",
         "marks",
+        "messages",
         "registration",
         "rules",
         "derived",

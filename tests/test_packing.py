@@ -23,6 +23,7 @@ from agent_tracker.records import (
     Marks,
     ProjectFact,
     RewriteFact,
+    ScanPosition,
     SightingFact,
     Standing,
     StateFact,
@@ -146,6 +147,14 @@ def test_a_project_comes_back(project: str, path: bytes, root: bytes, recorded_a
 
 
 @UNHURRIED
+@given(st.sampled_from([20, 32]), st.integers(0, 5), TIMES, NUMBERS, NUMBERS)
+def test_a_scan_s_position_comes_back(length: int, count: int, since: int, shallow: int, refs: int) -> None:
+    """Any number of tips, of either length."""
+    position = ScanPosition(tuple(bytes([n]) * length for n in range(count)), since, shallow, refs)
+    assert packing.unpack_scan_position(packing.pack_scan_position(position)) == position
+
+
+@UNHURRIED
 @given(EVENTS)
 def test_an_event_comes_back_from_key_and_value(fact: packing.EventFact) -> None:
     """Key and value together say all that the fact said."""
@@ -160,6 +169,7 @@ def test_an_event_comes_back_from_key_and_value(fact: packing.EventFact) -> None
         pytest.param(lambda value: packing.unpack_commit_state(value[:7]), b"\x90", id="state-of-one-share"),
         pytest.param(lambda value: packing.unpack_agent("id-1", value), b"\x09", id="agent"),
         pytest.param(packing.unpack_project, b"\x09", id="project"),
+        pytest.param(packing.unpack_scan_position, b"\x09", id="scan-position"),
         pytest.param(lambda value: packing.unpack_event(b"a-1", value), b"\x09", id="event"),
     ],
 )

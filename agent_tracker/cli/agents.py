@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from agent_tracker.views.sheet import Sheet
     from agent_tracker.views.standings import Query
 
-__all__ = ["agents_app", "credit", "reattribute", "register", "use", "whoami"]
+__all__ = ["agents_app", "compare_agents", "credit", "reattribute", "register", "use", "whoami"]
 
 agents_app = typer.Typer(help="List, show, retire and resume agents.", invoke_without_command=True)
 Here = Annotated[bool, typer.Option("--here", help="What was done in this project alone.")]
@@ -127,6 +127,13 @@ def agents_list(  # noqa: PLR0913 -- its options
         is_here=here,
     )
     _list_agents(query, as_json=as_json, as_csv=as_csv, plain=plain, is_fresh=not no_flush)
+
+
+def compare_agents() -> None:
+    """Show all agents beside one another, as `agents` does."""
+    from agent_tracker.views.standings import Query  # noqa: PLC0415
+
+    _list_agents(Query(), as_json=False, as_csv=False, plain=False, is_fresh=False)
 
 
 def _list_agents(query: Query, *, as_json: bool, as_csv: bool, plain: bool, is_fresh: bool) -> None:

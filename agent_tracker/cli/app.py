@@ -20,6 +20,7 @@ __all__ = ["command_line", "main"]
 COMMANDS = {
     "install-hooks": "hooks.install_hooks",
     "uninstall-hooks": "hooks.uninstall_hooks",
+    "scan": "scan.scan",
     "flush": "hooks.flush",
     "register": "agents.register",
     "use": "agents.use",

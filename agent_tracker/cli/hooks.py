@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agent_tracker.cli.base import Json, context_here, repository_here
+from agent_tracker.cli.scan import is_wanted, scan_and_show
 from agent_tracker.errors import UsageError
 from agent_tracker.flush_command import run_all, run_here
 from agent_tracker.repository import working_directory
@@ -40,6 +41,10 @@ def install_hooks(  # noqa: PLR0913 -- its options
             "--auto-register/--no-auto-register", help="Whether agents nobody registered register themselves."
         ),
     ] = None,
+    scan: Annotated[
+        bool | None,
+        typer.Option("--scan/--no-scan", help="Read the history that is here already, too; else: asked at a terminal."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Install the git hooks in a repository: from then on every commit is credited to the agent that made it."""
@@ -50,6 +55,8 @@ def install_hooks(  # noqa: PLR0913 -- its options
     if template and auto_register is not None:
         hint = f"agent-tracker config set autoRegister {str(auto_register).lower()}"
         raise UsageError("--template knows no repository in which that could be set", hint)
+    if scan and (template or as_json):
+        raise UsageError("--scan goes with neither --template nor --json", "agent-tracker scan --json")
     if template:
         made = installing.put_into_template(context_here())
         render_hooks.show_template(made, as_json=as_json)
@@ -58,7 +65,10 @@ def install_hooks(  # noqa: PLR0913 -- its options
         outcomes = list(done)
         shown = [render_hooks.outcome_json(outcome) for outcome in outcomes]
         render_hooks.show_outcomes(shown, render_hooks.outcome_lines(outcomes), as_json=as_json)
-        raise typer.Exit(any(outcome.trouble for outcome in outcomes))
+        is_done = not any(outcome.trouble for outcome in outcomes)
+        if scan:
+            is_done = scan_and_show([outcome.path for outcome in outcomes if outcome.report]) and is_done
+        raise typer.Exit(not is_done)
     else:
         found = repository_here(repository)
         if auto_register is None and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
@@ -66,6 +76,8 @@ def install_hooks(  # noqa: PLR0913 -- its options
         report, has_agents = installing.install(found, context_here(), style=style, auto_register=auto_register)
         shown = [render_hooks.outcome_json(installing.Outcome(found.main_path, report, ""))]
         render_hooks.show_outcomes(shown, render_hooks.install_lines(report, has_agents=has_agents), as_json=as_json)
+        if is_wanted(found, scan=scan, as_json=as_json):
+            scan_and_show([found])
 
 
 def _wants_auto_register(repository: Repository) -> bool | None:

@@ -23,6 +23,7 @@ from agent_tracker.installation.install import InstallReport, UninstallReport, i
 from agent_tracker.installation.template_hooks import TemplateReport, install_template, uninstall_template
 from agent_tracker.paths import RepositoryPaths
 from agent_tracker.projects import read_project
+from agent_tracker.registration import is_imported
 from agent_tracker.repository import Repository, find_repository, known_repository
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def install(
         auto_register: What `autoRegister` is to be in this repository; None leaves it as it is.
 
     Returns:
-        What was done, and whether any agent is registered yet.
+        What was done, and whether any agent is registered yet that may commit.
 
     Raises:
         AgentTrackerError: Something foreign is in the way, or a directory cannot be written.
@@ -83,7 +84,7 @@ def install(
         mirror_policy(repository)
         tell_hooks(context)
         _list_repository(context.paths, repository, is_listed=True)
-    return report, any(agent.active for agent in known_agents(context))
+    return report, any(agent.active and not is_imported(agent) for agent in known_agents(context))
 
 
 def _values(context: Context) -> TextValues:

@@ -21,7 +21,7 @@ from agent_tracker.hook import environment_marks
 from agent_tracker.lines import MAX_FIELD, agent_line, credit_line, state_line
 from agent_tracker.marks import AGENT_VARIABLE, client_name, named_sessions
 from agent_tracker.records import COUNTED, HUMAN, Agent, AgentFact, CreditFact, Standing, StateFact
-from agent_tracker.registration import Roster, agent_id, check_registration, whole
+from agent_tracker.registration import Roster, agent_id, check_live, check_registration, whole
 from agent_tracker.spool import append, ensure_directory
 from agent_tracker.stored_facts import find_correction
 from agent_tracker.verbs.grading import check_person
@@ -173,9 +173,10 @@ def use(repository: Repository, agent: Agent, *, hours: float, now_ns: int) -> i
     """Credit this worktree's commits to `agent` until the hours are over; return when that is (Unix seconds).
 
     Raises:
-        RegistrationError: The agent is retired or halted, or the hours are not a sensible number.
+        RegistrationError: The agent is retired, halted or of history, or the hours are not a sensible number.
         SpoolError: The file cannot be written.
     """
+    check_live(agent)
     if not agent.active or agent.standing.is_halted:
         state = "halted" if agent.active else "retired"
         raise RegistrationError(f"agent {agent.id} is {state}", f"agent-tracker agents resume {agent.id}")

@@ -20,7 +20,7 @@ from agent_tracker.marks import SESSION_VARIABLE, SESSION_VARIABLES, client_name
 from agent_tracker.processes import start_of
 from agent_tracker.projects import find_project
 from agent_tracker.records import is_agent
-from agent_tracker.registration import Roster
+from agent_tracker.registration import Roster, check_live
 from agent_tracker.registry import keep_session, read_session, write_session
 from agent_tracker.spool import SPOOL, Segment, append, read_segment, segments
 from agent_tracker.verbs.noting import Noted, check_installed, new_id, note
@@ -228,7 +228,7 @@ def _agent(repository: Repository, context: Context, text: str, agents: list[Age
     """Return the agent that is named, or else the one that a commit here and now would be credited to.
 
     Raises:
-        RegistrationError: There is none, or it is retired or halted.
+        RegistrationError: There is none, or it is retired, halted or of history.
     """
     if text:
         agent = Roster(agents).one(text)
@@ -242,6 +242,7 @@ def _agent(repository: Repository, context: Context, text: str, agents: list[Age
                 "whose session? No agent commits here now", "agent-tracker session start --agent AGENT"
             )
         agent = Roster(agents).one(who)
+    check_live(agent)
     problem = "retired" if not agent.active else "halted" if agent.standing.is_halted else ""
     if problem:
         raise RegistrationError(f"agent {agent.id} is {problem}", f"agent-tracker agents resume {agent.id}")

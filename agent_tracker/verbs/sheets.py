@@ -84,12 +84,13 @@ def find_sheet(snapshot: Snapshot | None, context: Context, text: str, project: 
     return sheet(new_agent(text, rules), rules, done={}, places={}, is_registered=False)
 
 
-def seen_since(text: str, now: int) -> int:
+def seen_since(text: str, now: int, *, option: str = "--seen-since") -> int:
     """Return the time (Unix seconds) that a day or a number of days means.
 
     Args:
         text: `2026-11-20` (local time) or `30d`.
         now: Unix seconds.
+        option: What it was given as.
 
     Raises:
         UsageError: It means neither.
@@ -101,8 +102,8 @@ def seen_since(text: str, now: int) -> int:
         return max(1, int(time.mktime(time.strptime(text, DATE))))
     except (ValueError, OverflowError) as error:
         raise UsageError(
-            f"--seen-since {text[:40]!r} is neither a day nor a number of days",
-            "for example: --seen-since 2026-11-20, --seen-since 30d",
+            f"{option} {text[:40]!r} is neither a day nor a number of days",
+            f"for example: {option} 2026-11-20, {option} 30d",
         ) from error
 
 

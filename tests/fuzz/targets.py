@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import seeds
 
-from agent_tracker import packing, spool
+from agent_tracker import messages, packing, spool
 from agent_tracker.config import read_rules, read_settings
 from agent_tracker.context import Context
 from agent_tracker.durability import fingerprint
@@ -41,10 +41,13 @@ from agent_tracker.lines import (
     credit_line,
     fact_line,
     format_line,
+    parse_agent_id,
     parse_line,
     squash_line,
     state_line,
 )
+from agent_tracker.marks import HISTORY_TRAILERS, IMPORTED, find_signs, setups_of
+from agent_tracker.notes import note_marks
 from agent_tracker.observe import _read as read_refs
 from agent_tracker.paths import RepositoryPaths, UserPaths
 from agent_tracker.projects import find_project
@@ -53,6 +56,7 @@ from agent_tracker.records import (
     AgentFact,
     CreditFact,
     ReflogPosition,
+    ScanPosition,
     Seen,
     SeenCommit,
     SeenRewrite,
@@ -60,6 +64,7 @@ from agent_tracker.records import (
     StateFact,
 )
 from agent_tracker.reflog import operation_of, read_entries
+from agent_tracker.registration import agent_id, check_registration
 from agent_tracker.registry import _markers as markers
 from agent_tracker.registry import read_agents, read_policy, read_session
 from agent_tracker.repository import Repository, find_repository, head_oid
@@ -72,6 +77,8 @@ from facts import NOW, apply_all, commit_fact, project_fact, store_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from agent_tracker.records import Marks
 
 __all__ = ["TARGETS", "Target", "tidy"]
 
@@ -550,6 +557,59 @@ def _texts() -> list[bytes]:
     return [b"\\x1b\\u202e\\q", *(text.encode("utf-16-le", "surrogatepass") for text in seeds.hostile_texts())]
 
 
+# -- what a scan reads of a history that others wrote
+
+
+def message(data: bytes) -> None:
+    """A commit's message: a few short marks, which can be stored, and which say who it was or nothing."""
+    _check_history(messages.identity_marks(text := data.decode("utf-8", "replace")))
+    _check_history(messages.work_marks(text))
+
+
+def note(data: bytes) -> None:
+    """A note of git-ai, or whatever lies in its place."""
+    _check_history(note_marks(data))
+
+
+def person(data: bytes) -> None:
+    """Whoever a commit names, in each place where one may stand."""
+    text = messages.clean(data.decode("utf-8", "replace"))
+    names = ("author", "committer", "mailmap", "footer", "note", "trailer")
+    _check_history(tuple((name, text) for name in names))
+    _check_history(tuple(("trailer", f"{key}: {text}") for key in HISTORY_TRAILERS))
+
+
+def _check_history(marks: Marks) -> None:
+    """What was found can be packed, and names agents that can be registered."""
+    assert packing.unpack_marks(packing.pack_marks(marks)) == marks
+    for client, model in setups_of(find_signs(marks)):
+        check_registration(client, model, "any")
+        assert parse_agent_id(agent_id(client, model, IMPORTED))
+
+
+def scan_position(data: bytes) -> None:
+    """How far a history was read, as the store has it."""
+    with suppress(AgentTrackerError):
+        position = packing.unpack_scan_position(data)
+        assert packing.unpack_scan_position(packing.pack_scan_position(position)) == position
+
+
+def _notes() -> list[bytes]:
+    agents = b'{"s_1": {"agent_id": {"tool": "codex", "id": "1", "model": "gpt-5"}}}'
+    return [b'f\n  s_1::t_1 1-3\n  d9978a8 5\n---\n{"sessions": %s, "prompts": %s}' % (agents, agents)]
+
+
+def _messages() -> list[bytes]:
+    footer = "\N{ROBOT FACE} Generated with [Claude Code](https://claude.com/claude-code)"
+    trailer = "Co-Authored-By: Claude Opus 4.5 (1M context) <noreply@anthropic.com>"
+    fixed = "fix(core)!: it\n\nThis reverts commit " + "ab" * 20 + ".\n\nFixes: 0123456789ab\nCloses #3"
+    return [f"Add\n\n{footer}\n\n{trailer}\n".encode(), fixed.encode()]
+
+
+def _people() -> list[bytes]:
+    return [b"Claude Opus 4.5 <noreply@anthropic.com>", b"aider (openai/gpt-5) <aider@aider.chat>", b"codex:gpt-5"]
+
+
 TARGETS: dict[str, Target] = {
     "line": Target(line, seeds.lines, 400),
     "segment": Target(segment, seeds.sealed),
@@ -581,5 +641,9 @@ TARGETS: dict[str, Target] = {
     "outcome": Target(outcome, lambda: [b"%d begun\n" % NOW, b"%d failed: \x1b[31m" % NOW, b"9" * 5000 + b" x"], 40),
     "patrol": Target(patrol_place, lambda: [b"commits 0a0b\n", b"events \n", b"commits 0\n", b"x " + b"a" * 5000], 40),
     "escaping": Target(escaping, _texts),
+    "message": Target(message, _messages),
+    "note": Target(note, _notes),
+    "person": Target(person, _people),
+    "scan-position": Target(scan_position, lambda: [packing.pack_scan_position(ScanPosition((b"a" * 20,), 1, 2, 3))]),
     "database": Target(database, _databases, 4),
 }
