@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COPIED",
+    "PLUGIN",
+    "PLUGIN_ID",
     "Identity",
     "Roster",
     "agent_id",
@@ -25,6 +27,8 @@ __all__ = [
 ]
 
 COPIED = "copied"
+PLUGIN, PLUGIN_ID = "plugin", "plugin-id"
+"""Marks of a commit that the OpenCode plugin had recorded: whose it is, by our id or its own, and its own."""
 
 MAX_NAME = 100
 
@@ -139,8 +143,8 @@ def identify(marks: Marks, roster: Roster, *, at_ns: int) -> Identity:  # noqa: 
 
     Args:
         marks: Variables by their names; besides, `hook` (a hook saw the commit), `resolved` and `use` (agent ids as
-            they stood then), `author`, `committer`, and `trailer`s. With `copied` (a cherry-pick), whoever runs git
-            has not made it.
+            they stood then), `author`, `committer`, `trailer`s, and `plugin` (whose it was with the OpenCode plugin).
+            With `copied` (a cherry-pick), whoever runs git has not made it.
         roster: The agents known now.
         at_ns: When the commit was made, Unix nanoseconds: an agent retired then gets no credit.
     """
@@ -161,6 +165,8 @@ def identify(marks: Marks, roster: Roster, *, at_ns: int) -> Identity:  # noqa: 
         return by_marks
     if used := values.get("use", ""):
         return _picked(roster.named(used), resolved, at_ns, used, "agent-tracker use")
+    if told := values.get(PLUGIN, ""):
+        return _picked(roster.named(told), told, at_ns, told, "the OpenCode plugin")
     if "hook" in values:
         return Identity(whole(HUMAN), "no mark of an agent")
     return Identity(whole(UNCLAIMED), "no hook saw it and it carries no mark")
