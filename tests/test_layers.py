@@ -194,6 +194,7 @@ SIBLINGS = {
     ("settled", "repository"),
     ("settled", "plugin_files"),
     ("plugin_files", "database_kinds"),
+    ("plugin_files", "paths"),
     ("plugin_files", "repository"),
     ("config", "paths"),
     ("views.log", "views.base"),
