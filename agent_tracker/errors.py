@@ -18,6 +18,7 @@ __all__ = [
     "RecordError",
     "RegistrationError",
     "SchemaError",
+    "SourceError",
     "SpoolError",
     "StoreBusyError",
     "StoreError",
@@ -63,6 +64,10 @@ class HistoryError(AgentTrackerError):
 
 class RecordError(AgentTrackerError):
     """A record cannot be read, or breaks its own limits."""
+
+
+class SourceError(AgentTrackerError):
+    """Another program's database, which is read and never written, cannot be read."""
 
 
 class SpoolError(AgentTrackerError):

@@ -16,7 +16,7 @@ from agent_tracker import journal_tables, settled
 from agent_tracker.abandon import Losses, find_losses
 from agent_tracker.apply import Applied, apply
 from agent_tracker.config import read_rules, rules_trouble
-from agent_tracker.context import Context, FlushReport, open_store
+from agent_tracker.context import LEAVE, MENTION, Context, FlushReport, open_store
 from agent_tracker.durability.spawning import start, start_if_due
 from agent_tracker.errors import AgentTrackerError, ConfigError, DamageError, SpoolError, StoreError, UncheckedError
 from agent_tracker.export.writing import write_exports
@@ -36,6 +36,7 @@ from agent_tracker.journal import (
 )
 from agent_tracker.lapse import Lapsed, find_lapsed, look_again
 from agent_tracker.lines import squash_line
+from agent_tracker.marks import is_person
 from agent_tracker.moved import find_move, make_up
 from agent_tracker.observe import (
     LOOK_AGAIN_S,
@@ -46,6 +47,7 @@ from agent_tracker.observe import (
     remember_branches,
 )
 from agent_tracker.paths import RepositoryPaths
+from agent_tracker.plugin_files import BY_HAND, find_waiting, forget
 from agent_tracker.projects import read_project
 from agent_tracker.records import (
     COUNTED,
@@ -157,11 +159,14 @@ def flush(repository: Repository | None, context: Context) -> FlushReport:
         GitError: Git cannot be run.
     """
     store, location = open_store(context)
+    if not store.exists():
+        forget(context.paths)
     try:
         report = _flush(repository, context, store, location.avoided)
     except (DamageError, UncheckedError):
         start(context, store.backups_dir)
         raise
+    report = _merge(repository, context, store, report)
     report = report._replace(warnings=report.warnings + _fullness(context, store))
     start_if_due(context, store.backups_dir)
     if context.told is not None:
@@ -204,6 +209,25 @@ def _flush(repository: Repository | None, context: Context, store: Store, avoide
     files = tuple(pending.rejected_file for pending in plan.pending if pending.rejected)
     rejected = sum(pending.rejected for pending in plan.pending)
     return FlushReport(applied, len(plan.pending), rejected, files, store.path, avoided, warnings)
+
+
+def _merge(repository: Repository | None, context: Context, store: Store, report: FlushReport) -> FlushReport:
+    """Merge the databases of the OpenCode plugin that lie here, where a person wants it, and mention them otherwise."""
+    waiting = find_waiting(context.paths, repository, store.path)
+    if not waiting or context.plugin == LEAVE:
+        return report
+    if context.plugin == MENTION or not is_person(context.env):
+        mentioned = (f"a database of the OpenCode plugin is not merged yet: {path}; {BY_HAND}" for path in waiting)
+        return report._replace(warnings=(*report.warnings, *mentioned))
+    from agent_tracker.migration import merge_waiting  # noqa: PLC0415 -- once for each such database
+
+    migrated, lines = merge_waiting(context, repository, store.path, waiting)
+    if migrated:
+        try:
+            tell_hooks(context)
+        except SpoolError as error:
+            lines += (f"{error.message}; the hooks know the merged agents from the next flush on",)
+    return report._replace(warnings=report.warnings + lines, migrated=migrated)
 
 
 def known_agents(context: Context) -> list[Agent]:

@@ -60,13 +60,13 @@ def run_here(*, as_json: bool, is_quiet: bool) -> int:
     if is_settled(paths, os.environ, repository, now=int(time.time())):
         _print_nothing(as_json=as_json, is_quiet=is_quiet)
         return 0
-    from agent_tracker.context import Context, open_store  # noqa: PLC0415 -- not needed where nothing is to do
+    from agent_tracker.context import MERGE, Context, open_store  # noqa: PLC0415 -- not needed where nothing is to do
     from agent_tracker.durability.unfinished import is_unfinished  # noqa: PLC0415 -- as above
     from agent_tracker.flush import flush  # noqa: PLC0415 -- as above
 
     if not os.path.isdir(RepositoryPaths(repository.common_dir).spool_dir):
         raise GitError(f"nothing is recorded in {repository.main_path}", "agent-tracker install-hooks")
-    context = Context(paths, os.environ, time.time_ns())
+    context = Context(paths, os.environ, time.time_ns(), plugin=MERGE)
     try:
         report = flush(repository, context)
     except DamageError:
@@ -84,11 +84,11 @@ def run_all(*, as_json: bool, is_quiet: bool) -> int:
     Returns:
         1 where one of them failed, else 0.
     """
-    from agent_tracker.context import Context, open_store  # noqa: PLC0415 -- as above
+    from agent_tracker.context import MERGE, Context, open_store  # noqa: PLC0415 -- as above
     from agent_tracker.durability.unfinished import is_unfinished  # noqa: PLC0415 -- as above
     from agent_tracker.flush import flush, known_repositories  # noqa: PLC0415 -- as above
 
-    context = Context(user_paths(os.environ), os.environ, time.time_ns())
+    context = Context(user_paths(os.environ), os.environ, time.time_ns(), plugin=MERGE)
     reports = []
     code = 0
     if is_unfinished(open_store(context)[0]):
@@ -107,7 +107,7 @@ def run_all(*, as_json: bool, is_quiet: bool) -> int:
         except AgentTrackerError as error:
             code = complain(error)
     if not reports:
-        flush(None, _again(context))
+        warn(flush(None, _again(context)))
     _print(reports, as_json=as_json, is_quiet=is_quiet)
     return code
 
@@ -146,12 +146,14 @@ def _print(reports: list[tuple[str, FlushReport]], *, as_json: bool, is_quiet: b
         return
     lines = [line for path, report in reports for line in _summary(path, report)]
     brought = [f"Recovered the database: {said or 'no fact'} beside the backup." for said in _recovered]
-    print("\n".join([*brought, *lines]) if brought or lines else "Nothing to flush.")
+    # What was merged of another program's, `warn` said.
+    if brought or lines or not any(report.migrated for _, report in reports):
+        print("\n".join([*brought, *lines]) or "Nothing to flush.")
 
 
 def warn(report: FlushReport) -> None:
     """Print what a flush has to announce to stderr: lines set aside, levels and halts, commits that stay unclaimed."""
-    from agent_tracker.announcing import milestone_lines  # noqa: PLC0415 -- not needed where nothing is to do
+    from agent_tracker.announcing import merged_lines, milestone_lines  # noqa: PLC0415 -- not needed where nothing is to do
 
     if report.rejected:
         lines = "1 line" if report.rejected == 1 else f"{report.rejected} lines"
@@ -162,7 +164,7 @@ def warn(report: FlushReport) -> None:
     counts: dict[tuple[str, str], int] = {}
     for identity in report.applied.unclaimed:
         counts[identity.who, identity.problem] = counts.get((identity.who, identity.problem), 0) + 1
-    for line in milestone_lines(report):
+    for line in merged_lines(report) + milestone_lines(report):
         print(line, file=sys.stderr)
     for warning in report.warnings:
         if warning not in _said:
@@ -189,6 +191,10 @@ def as_mapping(path: str, report: FlushReport) -> dict[str, object]:
         "agents": [
             {"agent_id": gain.agent, "commits": gain.commits, "experience_gained": gain.experience_micro / 1_000_000}
             for gain in applied.gains
+        ],
+        "migrated": [
+            {"path": each.path, "migrated": each.total.migrated, "unreadable": each.total.unreadable}
+            for each in report.migrated
         ],
     }
 

@@ -26,8 +26,10 @@ __all__ = [
     "config_set",
     "each_blob",
     "each_commit",
+    "find_commits",
     "find_missing",
     "find_root",
+    "is_tracked",
     "list_commits",
     "list_refs",
     "read_commits",
@@ -236,6 +238,37 @@ def find_missing(common_dir: str, oids: Sequence[bytes]) -> set[bytes]:
     questions = b"".join(b"%s\n" % oid.hex().encode() for oid in oids)
     out = run([f"--git-dir={common_dir}", "cat-file", "--batch-check"], cwd=common_dir, stdin=questions)
     return {bytes.fromhex(line.split()[0].decode()) for line in out.splitlines() if line.endswith(b" missing")}
+
+
+def find_commits(common_dir: str, names: Sequence[str]) -> dict[str, bytes]:
+    """Return the commits that beginnings of oids mean, by these; those that mean none, or several, are left out.
+
+    Args:
+        common_dir: The repository.
+        names: Hexadecimal digits.
+
+    Raises:
+        GitError: Git cannot be run.
+    """
+    questions = "".join(f"{name}^{{commit}}\n" for name in names).encode()
+    out = run([f"--git-dir={common_dir}", "cat-file", "--batch-check"], cwd=common_dir, stdin=questions)
+    answers = zip(names, (line.split() for line in out.decode("ascii", "replace").splitlines()), strict=False)
+    return {name: bytes.fromhex(words[0]) for name, words in answers if words[1:2] == ["commit"]}
+
+
+def is_tracked(path: str) -> bool:
+    """Tell whether git tracks a file in the work tree in which it lies; False where it lies in none.
+
+    Raises:
+        GitError: Git cannot be run.
+    """
+    where, name = os.path.split(path)
+    argv = ["-c", "core.fsmonitor=false", "ls-files", "-z", "--", f":(literal){name}"]
+    try:
+        run(["rev-parse", "--is-inside-work-tree"], cwd=where)
+    except GitError:
+        return False
+    return bool(run(argv, cwd=where))
 
 
 def _answer(argv: list[str], stdin: bytes) -> bytes:

@@ -14,6 +14,8 @@ from agent_tracker.errors import RegistrationError
 from agent_tracker.records import HUMAN
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agent_tracker.records import Marks
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "client_of_address",
     "find_clients",
     "find_signs",
+    "is_person",
     "named_sessions",
     "setups_of",
 ]
@@ -243,6 +246,12 @@ def find_clients(variables: Marks) -> list[str]:
     found = [client for client, names in CLIENTS.items() if any(_announces(name, values) for name in names)]
     generic = values.get("AI_AGENT", "")
     return found or ([_generic_client(generic)] if generic else [])
+
+
+def is_person(env: Mapping[str, str]) -> bool:
+    """Tell whether a person runs this: no agent announces itself in the environment, or it says `human`."""
+    named = env.get(AGENT_VARIABLE, "")
+    return named == HUMAN or not (named or env.get(SESSION_VARIABLE) or find_clients(tuple(env.items())))
 
 
 def _announces(variable: str, values: dict[str, str]) -> bool:

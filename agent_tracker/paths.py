@@ -56,6 +56,11 @@ class UserPaths:
         return os.path.join(self.state_dir, "repositories")
 
     @property
+    def migrated(self) -> str:
+        """The list of the OpenCode plugin's databases that were looked into, and what they looked like then."""
+        return os.path.join(self.state_dir, "migrated")
+
+    @property
     def log_file(self) -> str:
         """Where a traceback goes that nobody should have to read."""
         return os.path.join(self.state_dir, "error.log")

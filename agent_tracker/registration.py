@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = [
     "BASES",
     "COPIED",
+    "PLUGIN",
+    "PLUGIN_ID",
     "Identity",
     "Roster",
     "agent_id",
@@ -38,14 +40,16 @@ __all__ = [
 ]
 
 COPIED = "copied"
+PLUGIN, PLUGIN_ID = "plugin", "plugin-id"
+"""Marks of a commit that the OpenCode plugin had recorded: whose it is, by our id or its own, and its own."""
 
 MAX_NAME = 100
 
 
-BASES = ("variable", "session", "client", "commit", "use", "none", "unseen", "copy", "history")
+BASES = ("variable", "session", "client", "commit", "use", "plugin", "none", "unseen", "copy", "history")
 """What says whose a commit is, in the order in which it is believed: AGENT_TRACKER_AGENT, a session, a client's own
-variables, marks in the commit, `agent-tracker use`; that a hook saw it and there was no mark, that none saw it; for
-a cherry-pick, that nobody's work is known of which it is a copy; and what a scan found."""
+variables, marks in the commit, `agent-tracker use`, what the OpenCode plugin noted; that a hook saw it and there was no
+mark, that none saw it; for a cherry-pick, that nobody's work is known of which it is a copy; and what a scan found."""
 
 
 class Identity(NamedTuple):
@@ -210,8 +214,8 @@ def identify(marks: Marks, roster: Roster, *, at_ns: int) -> Identity:  # noqa: 
 
     Args:
         marks: Variables by their names; besides, `hook` (a hook saw the commit), `resolved` and `use` (agent ids as
-            they stood then), `author`, `committer`, and `trailer`s. With `copied` (a cherry-pick), whoever runs git
-            has not made it.
+            they stood then), `author`, `committer`, `trailer`s, and `plugin` (whose it was with the OpenCode plugin).
+            With `copied` (a cherry-pick), whoever runs git has not made it.
         roster: The agents known now.
         at_ns: When the commit was made, Unix nanoseconds: an agent retired then gets no credit.
     """
@@ -235,7 +239,13 @@ def identify(marks: Marks, roster: Roster, *, at_ns: int) -> Identity:  # noqa: 
         return by_marks
     if used := values.get("use", ""):
         return _picked(roster.live(used), _Mark("use", "agent-tracker use", used, resolved), at_ns)
-    if "hook" in values:
+    if told := values.get(PLUGIN, ""):
+        return _picked(roster.named(told), _Mark("plugin", "the OpenCode plugin", told, told), at_ns)
+    return _unmarked(is_seen="hook" in values)
+
+
+def _unmarked(*, is_seen: bool) -> Identity:
+    if is_seen:
         return Identity(whole(HUMAN), "no mark of an agent", basis="none")
     return Identity(whole(UNCLAIMED), "no hook saw it and it carries no mark", basis="unseen")
 

@@ -12,6 +12,7 @@ import zlib
 from agent_tracker.durability import fingerprint
 from agent_tracker.files import read_text
 from agent_tracker.paths import RepositoryPaths
+from agent_tracker.plugin_files import find_waiting
 from agent_tracker.repository import worktrees
 
 TYPE_CHECKING = False
@@ -102,7 +103,7 @@ def look_at_remotes(common_dir: str, *, max_names: int = MAX_NAMES) -> str:
 def is_settled(paths: UserPaths, env: Mapping[str, str], repository: Repository, *, now: int) -> bool:
     """Tell whether nothing has changed since the last flush left everything in the database, and nothing is due.
 
-    Nor has anybody else been at the database: a flush would find out what he did.
+    Nor has anybody else been at the database, a flush would find out what he did; nor is there one to be merged.
 
     Args:
         paths: The user's.
@@ -114,7 +115,8 @@ def is_settled(paths: UserPaths, env: Mapping[str, str], repository: Repository,
         due, _, then = read_text(os.path.join(RepositoryPaths(repository.common_dir).spool_dir, FILE)).partition("\n")
         database = then.partition("\n")[0]
         is_due = not (due.isascii() and due.isdigit() and len(due) < 20) or now >= int(due)  # noqa: PLR2004 -- fits 64 bits
-        return not is_due and fingerprint.matches(database) and then == look(paths, env, repository, database)
+        is_same = not is_due and fingerprint.matches(database) and then == look(paths, env, repository, database)
+        return is_same and not find_waiting(paths, repository, database)
     except OSError:
         return False
 

@@ -15,6 +15,8 @@ PACKAGE = Path(__file__).parent.parent / "agent_tracker"
 
 TIERS: tuple[frozenset[str], ...] = (
     frozenset({"__init__", "errors", "journal", "records"}),
+    frozenset({"lmdbjs.dictionaries", "lmdbjs.lz4", "lmdbjs.msgpackr", "lmdbjs.pages"}),
+    frozenset({"lmdbjs.entries"}),
     frozenset({"escaping", "derived", "instructions", "rules", "journal_codec", "installation.hook_scripts"}),
     frozenset({"grades", "lines", "marks", "notes", "packing", "files", "locking", "trees", "durability.child"}),
     frozenset(
@@ -35,6 +37,7 @@ TIERS: tuple[frozenset[str], ...] = (
             "mounts",
             "database_kinds",
             "obstacles",
+            "plugin_files",
             "ending",
             "durability.checking",
             "durability.fingerprint",
@@ -49,6 +52,7 @@ TIERS: tuple[frozenset[str], ...] = (
             "store",
             "contents",
             "journal_tables",
+            "new_facts",
             "redact",
             "changes",
             "pushes",
@@ -64,6 +68,7 @@ TIERS: tuple[frozenset[str], ...] = (
             "census",
             "copies",
             "registry",
+            "plugin_facts",
             "benches.throwaway",
             "tracing",
             "views.base",
@@ -98,6 +103,7 @@ TIERS: tuple[frozenset[str], ...] = (
             "durability.unfinished",
         }
     ),
+    frozenset({"migration"}),
     frozenset({"flush"}),
     frozenset({"durability.copying", "durability.recovery"}),
     frozenset({"durability.maintenance"}),
@@ -118,7 +124,7 @@ TIERS: tuple[frozenset[str], ...] = (
             "verbs.session_sheets",
         }
     ),
-    frozenset({"verbs.agents", "verbs.archive", "verbs.capacity", "verbs.moving"}),
+    frozenset({"verbs.agents", "verbs.archive", "verbs.capacity", "verbs.migrate", "verbs.moving"}),
     frozenset({"benches.bench_facts"}),
     frozenset({"benches.bench_durability", "benches.bench_others", "benches.bench_reading"}),
     frozenset({"installation.installing"}),
@@ -139,6 +145,7 @@ TIERS: tuple[frozenset[str], ...] = (
             "rendering.journal",
             "rendering.backups",
             "rendering.capacity",
+            "rendering.migrating",
             "rendering.moving",
             "rendering.reattribution",
             "rendering.recovery",
@@ -165,6 +172,7 @@ TIERS: tuple[frozenset[str], ...] = (
             "cli.forgetting",
             "cli.hooks",
             "cli.journal",
+            "cli.migrating",
             "cli.moving",
             "cli.recovery",
             "cli.reading",
@@ -180,7 +188,7 @@ TIERS: tuple[frozenset[str], ...] = (
 """Lowest first; a module imports only from tiers below its own, or from its own tier where SIBLINGS says so."""
 
 PACKAGES = frozenset(
-    {"benches", "checks", "cli", "durability", "export", "installation", "rendering", "verbs", "views"}
+    {"benches", "checks", "cli", "durability", "export", "installation", "lmdbjs", "rendering", "verbs", "views"}
 )
 """Rooms of their own; what holds for each of their modules is its tier."""
 
@@ -200,6 +208,10 @@ SIBLINGS = {
     ("durability.checking", "durability.fingerprint"),
     ("durability.unfinished", "durability.spawning"),
     ("settled", "repository"),
+    ("settled", "plugin_files"),
+    ("plugin_files", "database_kinds"),
+    ("plugin_files", "paths"),
+    ("plugin_files", "repository"),
     ("config", "paths"),
     ("views.log", "views.base"),
     ("views.setups", "views.base"),
@@ -219,6 +231,7 @@ SIBLINGS = {
     ("rendering.doctor", "rendering.text"),
     ("rendering.journal", "rendering.text"),
     ("rendering.backups", "rendering.text"),
+    ("rendering.migrating", "rendering.text"),
     ("rendering.moving", "rendering.text"),
     ("rendering.reattribution", "rendering.text"),
     ("rendering.recovery", "rendering.text"),

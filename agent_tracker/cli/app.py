@@ -36,6 +36,7 @@ COMMANDS = {
     "forget": "forgetting.forget",
     "export": "moving.export",
     "import": "moving.import_",
+    "migrate": "migrating.migrate",
     "verify": "reading.verify",
     "recover": "recovery.recover",
     "backup": "backups.backup",

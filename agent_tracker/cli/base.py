@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from agent_tracker.context import Context, FlushReport
+from agent_tracker.context import MERGE, Context, FlushReport
 from agent_tracker.errors import GitError, UsageError
 from agent_tracker.escaping import escape
 from agent_tracker.flush_command import warn
@@ -49,7 +49,7 @@ _untold: list[FlushReport] = []
 
 def context_here() -> Context:
     """Return what every verb is given, as this process has it."""
-    return Context(user_paths(os.environ), os.environ, time.time_ns(), told=_untold)
+    return Context(user_paths(os.environ), os.environ, time.time_ns(), told=_untold, plugin=MERGE)
 
 
 def announce(report: FlushReport) -> None:

@@ -24,9 +24,9 @@ from agent_tracker.fact_files import ARCHIVE, EXPORT, FactReader, write_facts
 from agent_tracker.fact_json import FACTS, word_of
 from agent_tracker.flush import flush, tell_hooks
 from agent_tracker.journal import JournalFact
-from agent_tracker.journal_codec import kind_of
+from agent_tracker.new_facts import find_new
 from agent_tracker.packing import event_key
-from agent_tracker.records import CommitFact, Fact, ProjectFact, SightingFact, StateFact
+from agent_tracker.records import Fact, ProjectFact, StateFact
 from agent_tracker.verbs.grading import check_person
 
 if TYPE_CHECKING:
@@ -50,7 +50,6 @@ BATCH_BYTES = 32 << 20
 MAX_STATES = 10_000
 """How often a file may retire and resume one agent."""
 
-HOOK, FOUND = ("hook", "1"), ("found", "1")
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -332,7 +331,7 @@ def _take(writer: Writer, facts: list[Fact], now: int, *, is_archive: bool) -> d
     arriving = [
         fact._replace(path=paths.get(fact.id, fact.path)) if isinstance(fact, ProjectFact) else fact for fact in facts
     ]
-    new = list(_new(writer, arriving))
+    new = list(find_new(writer, arriving))
     apply(writer, new, now=now)
     return _by_kind(new)
 
@@ -340,7 +339,7 @@ def _take(writer: Writer, facts: list[Fact], now: int, *, is_archive: bool) -> d
 def _count_new(snapshot: Snapshot | None, held: BinaryIO) -> dict[str, int]:
     counted: dict[str, int] = {}
     for is_archive, batch in _batches(held):
-        new = _new(snapshot, batch, is_archive=is_archive) if snapshot else batch
+        new = find_new(snapshot, batch, is_archive=is_archive) if snapshot else batch
         for word, count in _by_kind(new).items():
             counted[word] = counted.get(word, 0) + count
     return counted
@@ -352,49 +351,3 @@ def _by_kind(facts: Iterable[Fact]) -> dict[str, int]:
         word = word_of(fact)
         counted[word] = counted.get(word, 0) + 1
     return counted
-
-
-# -- what is new
-
-
-def _new(snapshot: Snapshot, facts: Iterable[Fact], *, is_archive: bool = False) -> Iterator[Fact]:
-    """Yield the facts that the store does not have, each once, and what they say of commits that it has."""
-    projects = {project.id: project for project in snapshot.projects()}
-    met: set[str | bytes] = set()
-    for fact in facts:
-        key, is_known = _place(snapshot, projects, fact, is_archive=is_archive)
-        if key in met:
-            continue
-        met.add(key)
-        if not is_known:
-            yield fact
-        elif isinstance(fact, CommitFact) and (late := _late_word(snapshot, fact)):
-            yield late
-
-
-def _place(
-    snapshot: Snapshot, projects: dict[str, ProjectFact], fact: Fact, *, is_archive: bool
-) -> tuple[str | bytes, bool]:
-    """Return what tells a fact from every other, and whether the store has it."""
-    if isinstance(fact, CommitFact):
-        return fact.oid, snapshot.has_commit(fact.oid)
-    if isinstance(fact, ProjectFact):
-        known = projects.get(fact.id)
-        return fact.id, known is not None and (bool(known.root) or not fact.root)
-    key = event_key(fact)
-    table = kind_of(fact).table if isinstance(fact, JournalFact) else "events"
-    is_gone = not is_archive and "archived" in snapshot.names and snapshot.table("archived").has(key)
-    return key, is_gone or snapshot.table(table).has(key)
-
-
-def _late_word(snapshot: Snapshot, fact: CommitFact) -> SightingFact | None:
-    """Return a hook's word on a commit that is known here from a reflog alone, as a flush takes down a late one.
-
-    Without it, whose the commit is would depend on which of two stores was there first.
-    """
-    known = snapshot.commit(fact.oid) if HOOK in fact.marks else None
-    marks = snapshot.marks(known.marks) if known else ()
-    if known is None or HOOK in marks or FOUND not in marks:
-        return None
-    late = SightingFact(fact.oid, fact.marks, fact.recorded_at)
-    return None if snapshot.table("events").has(event_key(late)) else late

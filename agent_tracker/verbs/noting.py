@@ -13,18 +13,15 @@ from agent_tracker.context import Context, FlushReport, open_store
 from agent_tracker.errors import GitError, RegistrationError, SpoolError, StoreError
 from agent_tracker.flush import flush
 from agent_tracker.git import resolve_commit
-from agent_tracker.hook import environment_marks
 from agent_tracker.lines import fact_line
-from agent_tracker.marks import AGENT_VARIABLE, SESSION_VARIABLE, find_clients
+from agent_tracker.marks import is_person
 from agent_tracker.paths import RepositoryPaths
 from agent_tracker.projects import find_project
-from agent_tracker.records import HUMAN, UNCLAIMED, Commit, main_agent
+from agent_tracker.records import UNCLAIMED, Commit, main_agent
 from agent_tracker.spool import append, ensure_directory
 from agent_tracker.stored_facts import home_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from agent_tracker.journal import JournalFact
     from agent_tracker.repository import Repository
     from agent_tracker.tables import Snapshot
@@ -50,12 +47,6 @@ class Noted(NamedTuple):
 def new_id() -> str:
     """Return an id for a new fact: twelve hexadecimal digits."""
     return os.urandom(6).hex()
-
-
-def is_person(env: Mapping[str, str]) -> bool:
-    """Tell whether a person runs this: no agent announces itself in the environment, or it says `human`."""
-    named = env.get(AGENT_VARIABLE, "")
-    return named == HUMAN or not (named or env.get(SESSION_VARIABLE) or find_clients(environment_marks(env)))
 
 
 def check_installed(repository: Repository) -> str:

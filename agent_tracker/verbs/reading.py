@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from agent_tracker.apply import apply
 from agent_tracker.config import read_rules, read_settings
-from agent_tracker.context import Context, FlushReport, open_store
+from agent_tracker.context import MERGE, Context, FlushReport, open_store
 from agent_tracker.database_file import copy_bytes
 from agent_tracker.durability.manifests import Manifest, read_manifests
 from agent_tracker.errors import AgentTrackerError, ConfigError, DiskFullError, RecordError, SpoolError, StoreError
@@ -23,6 +23,7 @@ from agent_tracker.gather import Past, Sighted, gather
 from agent_tracker.journal import RulesFact
 from agent_tracker.mounts import free_bytes
 from agent_tracker.paths import RepositoryPaths
+from agent_tracker.plugin_files import find_waiting
 from agent_tracker.projects import find_project
 from agent_tracker.records import Agent, AgentFact, Fact, ProjectFact, SeenCommit, StateFact
 from agent_tracker.registry import read_agents
@@ -227,6 +228,8 @@ def _rules_error(context: Context, report: FlushReport | None) -> ConfigError | 
 def _has_something(store: Store, repository: Repository | None, context: Context) -> bool:
     if repository and os.path.isdir(RepositoryPaths(repository.common_dir).spool_dir):
         return not is_settled(context.paths, context.env, repository, now=context.now)
+    if context.plugin == MERGE and find_waiting(context.paths, repository, store.path):
+        return True
     own = context.paths.spool_dir
     return os.path.isdir(own) and (
         not store.exists() or any(os.path.lexists(os.path.join(own, name)) for name in (SPOOL, PENDING))

@@ -32,7 +32,16 @@ COUNT = 500_000
 MEMORY_MB = 2048
 PER_INPUT_S = 10
 MAX_BYTES = 4096
-SLOW = {"database": 200, "patrol": 50, "directory": 50, "segment": 5, "config": 5, "reflog": 5, "gitfile": 5}
+SLOW = {
+    "database": 200,
+    "plugin-database": 20,
+    "patrol": 50,
+    "directory": 50,
+    "segment": 5,
+    "config": 5,
+    "reflog": 5,
+    "gitfile": 5,
+}
 """How many times fewer inputs these are given: they start processes, or write many files."""
 
 _DONE = re.compile(r"Done (\d+) runs|stat::number_of_executed_units: +(\d+)|plain: (\d+) inputs")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import os
 import subprocess
 import tempfile
@@ -34,7 +35,18 @@ from agent_tracker.registry import write_agents, write_session
 from agent_tracker.xp import NEW_STANDING
 from facts import NOW, PROJECT, bug, commit_fact, fact_id, grade, oid, pulse, push, rules_fact, session, withdrawal
 
-__all__ = ["agents", "facts", "hostile_texts", "lines", "packed", "reflog", "registry_files", "sealed"]
+__all__ = [
+    "agents",
+    "facts",
+    "hostile_texts",
+    "lines",
+    "packed",
+    "plugin_databases",
+    "plugin_values",
+    "reflog",
+    "registry_files",
+    "sealed",
+]
 
 ESC, CSI = "\x1b", "\x9b"
 AT_NS = NOW * 10**9
@@ -195,3 +207,20 @@ def reflog() -> list[bytes]:
         whole = Path(top, ".git", "logs", "HEAD").read_bytes()
     entries = whole.split(b"\n")
     return [whole, *(b"\n".join(pair) + b"\n" for pair in pairwise(entries))]
+
+
+@lru_cache
+def plugin_databases() -> list[bytes]:
+    """Return what the OpenCode plugin wrote, in both its layouts."""
+    kept = Path(__file__).parent.parent / "fixtures" / "lmdbjs"
+    return [lzma.decompress((kept / f"{name}.lmdb.xz").read_bytes()) for name in ("old", "new", "odd", "new-worn")]
+
+
+def plugin_values() -> list[bytes]:
+    """Return values as the plugin writes them: a record of its own, one of a shared structure, dates and numbers."""
+    return [
+        b"\xd4\x72\x40\x92\xa2id\xa4name\xa3ada\xa3ada",
+        b"\x92\x40\xa3ada\x05\x61\x00\xd6\xff\x65\x00\x00\x00",
+        b"\x82\xa1a\xc7\x0c\xff\x00\x00\x00\x01\x00\x00\x00\x00\x65\x00\x00\x00\xa1b\xcb\x40\x37\xb3\x33\x33\x33\x33\x33",
+        b"\xd5\x72\x60\x01\x91\xa1x\xd3\xff\xff\xff\xff\xff\xff\xff\xff",
+    ]

@@ -46,10 +46,13 @@ from agent_tracker.lines import (
     squash_line,
     state_line,
 )
+from agent_tracker.lmdbjs import lz4, msgpackr
+from agent_tracker.lmdbjs.entries import read_entries as read_plugin_entries
 from agent_tracker.marks import HISTORY_TRAILERS, IMPORTED, find_signs, setups_of
 from agent_tracker.notes import note_marks
 from agent_tracker.observe import _read as read_refs
 from agent_tracker.paths import RepositoryPaths, UserPaths
+from agent_tracker.plugin_facts import Places, translate
 from agent_tracker.projects import find_project
 from agent_tracker.pushes import _parse_push as parse_push
 from agent_tracker.records import (
@@ -73,7 +76,7 @@ from agent_tracker.spool import Segment, read_segment, segments, set_aside
 from agent_tracker.store import Store
 from agent_tracker.verbs.journal import RETRO_FIELDS
 from agent_tracker.verbs.writing import read_document
-from facts import NOW, apply_all, commit_fact, project_fact, store_at
+from facts import NOW, PROJECT, apply_all, commit_fact, project_fact, store_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -549,6 +552,38 @@ def _databases() -> list[bytes]:
         return [Path(store.path).read_bytes()]
 
 
+# -- the OpenCode plugin's database ------------------------------------------------------------------------------------
+
+
+def plugin_database(data: bytes) -> None:
+    """A file of another program's: entries that are named, and facts that can be stored, or an error in a line."""
+    path = _write(data, "plugin", "agent-tracker.lmdb")
+    try:
+        found = read_plugin_entries(path)
+    except AgentTrackerError as error:
+        _check_message(error)
+        return
+    assert len(found) <= len(data) // 8
+    for each in translate(found, [], Places(lambda _: PROJECT, lambda _path, _name: b""), now=NOW):
+        assert each.facts or each.reason
+        assert all(fact_from_json(fact_to_json(fact)) == fact for fact in each.facts)
+
+
+def plugin_value(data: bytes) -> None:
+    """A value of an entry: no more is made of it than its bytes have room for."""
+    for structures in ({}, {0: ("id", "name"), 1: (), 33: ("a",)}):
+        with suppress(ValueError):
+            msgpackr.unpack(data, structures)
+
+
+def plugin_block(data: bytes) -> None:
+    """A compressed value: as many bytes as it says, or none."""
+    size = int.from_bytes(data[:2], "little")
+    for dictionary in (b"", b"some words that may be meant"):
+        with suppress(ValueError):
+            assert len(lz4.decompress(data[2:], size, dictionary)) == size
+
+
 def _packed(kind: str) -> Callable[[], list[bytes]]:
     return lambda: seeds.packed()[kind]
 
@@ -646,4 +681,9 @@ TARGETS: dict[str, Target] = {
     "person": Target(person, _people),
     "scan-position": Target(scan_position, lambda: [packing.pack_scan_position(ScanPosition((b"a" * 20,), 1, 2, 3))]),
     "database": Target(database, _databases, 4),
+    "plugin-database": Target(plugin_database, seeds.plugin_databases, 200),
+    "plugin-value": Target(plugin_value, seeds.plugin_values, 300),
+    "plugin-block": Target(
+        plugin_block, lambda: [b"\x30\x00\x2fab\x02\x00\x0f\x50xxxxx", b"\xff\xff\x1fa\x01\x00\xff\xff"]
+    ),
 }
