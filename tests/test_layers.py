@@ -16,7 +16,9 @@ PACKAGE = Path(__file__).parent.parent / "agent_tracker"
 TIERS: tuple[frozenset[str], ...] = (
     frozenset({"__init__", "errors", "journal", "records"}),
     frozenset({"escaping", "derived", "instructions", "rules", "journal_codec", "installation.hook_scripts"}),
-    frozenset({"grades", "lines", "marks", "packing", "files", "locking", "trees", "durability.child"}),
+    frozenset({"grades", "marks", "packing", "files", "locking", "trees", "durability.child"}),
+    frozenset({"appending"}),
+    frozenset({"lines"}),
     frozenset(
         {
             "fact_json",
