@@ -15,7 +15,17 @@ PACKAGE = Path(__file__).parent.parent / "agent_tracker"
 
 TIERS: tuple[frozenset[str], ...] = (
     frozenset({"__init__", "errors", "journal", "records"}),
-    frozenset({"escaping", "derived", "instructions", "rules", "journal_codec", "installation.hook_scripts"}),
+    frozenset(
+        {
+            "escaping",
+            "derived",
+            "instructions",
+            "rules",
+            "journal_codec",
+            "jsonc",
+            "installation.hook_scripts",
+        }
+    ),
     frozenset({"grades", "marks", "packing", "files", "locking", "trees", "durability.child"}),
     frozenset({"appending"}),
     frozenset({"lines"}),
@@ -44,7 +54,21 @@ TIERS: tuple[frozenset[str], ...] = (
         }
     ),
     frozenset({"database_file", "durability.migrations", "durability.remedies", "every_fact", "fact_files", "figures"}),
-    frozenset({"environment"}),
+    frozenset({"environment", "installation.client_script", "clients.base", "clients.moving"}),
+    frozenset({"clients.payload"}),
+    frozenset(
+        {
+            "clients.aider",
+            "clients.claude",
+            "clients.codex",
+            "clients.copilot",
+            "clients.cursor",
+            "clients.gemini",
+            "clients.opencode",
+            "clients.qwen",
+        }
+    ),
+    frozenset({"clients.registry"}),
     frozenset(
         {
             "store",
@@ -101,6 +125,8 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"announcing"}),
     frozenset({"configuring"}),
     frozenset({"hook", "verbs.reading", "verbs.writing", "benches.bench_hooks", "flush_command"}),
+    frozenset({"clients.opening"}),
+    frozenset({"clients.hook"}),
     frozenset({"verbs.noting", "verbs.sheets"}),
     frozenset({"verbs.judged"}),
     frozenset({"verbs.grading", "verbs.review", "verbs.sessions"}),
@@ -111,6 +137,7 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"benches.bench_facts"}),
     frozenset({"benches.bench_durability", "benches.bench_others", "benches.bench_reading"}),
     frozenset({"installation.installing"}),
+    frozenset({"verbs.clients"}),
     frozenset({"verbs.status", "benches.bench", "benches.demo", "checks.symptoms"}),
     frozenset({"checks.backup_checks", "checks.hook_checks", "checks.user_checks"}),
     frozenset({"checks.spool_checks"}),
@@ -128,6 +155,7 @@ TIERS: tuple[frozenset[str], ...] = (
             "rendering.journal",
             "rendering.backups",
             "rendering.capacity",
+            "rendering.clients",
             "rendering.moving",
             "rendering.recovery",
             "rendering.rules",
@@ -149,6 +177,7 @@ TIERS: tuple[frozenset[str], ...] = (
             "cli.config",
             "cli.backups",
             "cli.capacity",
+            "cli.clients",
             "cli.forgetting",
             "cli.hooks",
             "cli.journal",
@@ -166,7 +195,7 @@ TIERS: tuple[frozenset[str], ...] = (
 """Lowest first; a module imports only from tiers below its own, or from its own tier where SIBLINGS says so."""
 
 PACKAGES = frozenset(
-    {"benches", "checks", "cli", "durability", "export", "installation", "rendering", "verbs", "views"}
+    {"benches", "checks", "cli", "clients", "durability", "export", "installation", "rendering", "verbs", "views"}
 )
 """Rooms of their own; what holds for each of their modules is its tier."""
 
@@ -200,6 +229,7 @@ SIBLINGS = {
     ("cli.bugs", "cli.grading"),
     ("rendering.hooks", "rendering.text"),
     ("rendering.capacity", "rendering.text"),
+    ("rendering.clients", "rendering.text"),
     ("rendering.doctor", "rendering.text"),
     ("rendering.journal", "rendering.text"),
     ("rendering.backups", "rendering.text"),
