@@ -396,3 +396,15 @@ def test_a_flush_with_nothing_to_do_loads_next_to_nothing() -> None:
     """Asking whether there is anything to flush costs less than importing typing or lmdb."""
     heavy = {"typing", "re", "lmdb", "subprocess", "pathlib", "enum", "contextlib"}
     assert not loaded("import agent_tracker.flush_command") & heavy
+
+
+def test_what_runs_at_each_use_of_a_tool_loads_next_to_nothing() -> None:
+    """A client waits for its hook: not even what most of us need is imported on its way."""
+    heavy = {"typing", "re", "lmdb", "subprocess", "pathlib", "enum", "contextlib", "functools", "hashlib", "struct"}
+    assert not loaded("import agent_tracker.clients.hook") & (heavy | FORBIDDEN)
+
+
+def test_the_beginning_of_a_session_loads_nothing_heavy() -> None:
+    """Once in a session, and after a commit that no git hook saw, a little more is needed; never the store."""
+    modules = "import agent_tracker.clients.opening, agent_tracker.clients.moving"
+    assert not loaded(modules) & (FORBIDDEN | {"lmdb", "agent_tracker.store"})
