@@ -39,8 +39,9 @@ GRADES = ("bad", "neutral", "good", "excellence")
 SIDES = ("user", "agent")
 """Who gives a grade, stored by position: append only."""
 
-PULSES = ("beat", "idle", "end", "interrupted", "resume")
-"""What a session tells of itself: alive, idle, ended, found dead, going on; by position: append only."""
+PULSES = ("beat", "idle", "end", "interrupted", "resume", "compact")
+"""What a session tells of itself: alive, idle, ended, found dead, going on, its context made smaller; by position:
+append only."""
 
 MAX_NOTE = 20_000
 """How many characters a note or another text of a person's or an agent's may have."""

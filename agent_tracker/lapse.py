@@ -1,18 +1,15 @@
 """Sessions that ended without saying so: their process is gone, and it is long since they gave a sign of life.
 
-Owns how long is long, which process lives as long as a session, and finding the commits that name one. Never writes
+Owns how long is long, and finding the commits that name one. Never writes
 anything.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent_tracker import journal_tables, packing
-from agent_tracker.files import read_bytes
 from agent_tracker.journal import PulseFact, SessionFact
 from agent_tracker.marks import named_sessions
 from agent_tracker.processes import is_running
@@ -24,7 +21,7 @@ if TYPE_CHECKING:
     from agent_tracker.records import Commit, Fact
     from agent_tracker.tables import Snapshot
 
-__all__ = ["Lapsed", "calling_process", "commits_naming", "find_lapsed", "look_again"]
+__all__ = ["Lapsed", "commits_naming", "find_lapsed", "look_again"]
 
 QUIET_S = 15 * 60
 """How long a session must have been quiet before it is asked whether its process still runs."""
@@ -33,10 +30,6 @@ UNKNOWN_S = 12 * 3600
 ASK_AGAIN_S = 60
 """How long after a quiet session's process was seen to run it is asked again."""
 
-SHELLS = frozenset({"sh", "ash", "bash", "busybox", "dash", "fish", "ksh", "mksh", "zsh"})
-MAX_CLIMB = 8
-_PARENT, _STACK = 1, 25
-"""Fields of /proc/PID/stat after the name: the parent, and where the stack begins, which only a fork has in common."""
 FEW = 8
 """For so many sessions, marks are looked through as they are stored."""
 
@@ -160,45 +153,3 @@ def _end(session_id: str, last_ns: int) -> PulseFact:
     name = zlib.crc32(session_id.encode("utf-8", "surrogatepass"))
     fact_id = f"{name:08x}{zlib.crc32(last_ns.to_bytes(8, 'big')):08x}"[:12]
     return PulseFact(fact_id, session_id, "interrupted", 0, 0, 0, 0, 0, 0, last_ns + 1)
-
-
-# -- the process that lives as long as a session -----------------------------------------------------------------------
-
-
-def calling_process(process: int) -> int:
-    """Return the process that lives as long as what called: that one, or the first above it that does not pass.
-
-    A client runs each command in a shell of its own, `sh -c`, which is gone before the session is; and so is the copy
-    of itself that a shell makes for `$(...)`.
-    """
-    for _ in range(MAX_CLIMB):
-        argv, stat = _command(process), _stat(process)
-        parent = int(stat[_PARENT]) if len(stat) > _STACK and stat[_PARENT].isdigit() else 0
-        if parent <= 1 or not (_is_for_one_command(argv) or _is_copy(argv, stat, parent)):
-            break
-        process = parent
-    return process
-
-
-def _is_for_one_command(argv: list[bytes]) -> bool:
-    return _is_shell(argv) and any(word[:1] == b"-" and word[:2] != b"--" and b"c" in word for word in argv[1:4])
-
-
-def _is_copy(argv: list[bytes], stat: list[bytes], parent: int) -> bool:
-    """Tell whether a shell is a fork of its parent: one started anew has its stack elsewhere, where that is told."""
-    return _is_shell(argv) and _command(parent) == argv and _stat(parent)[_STACK : _STACK + 1] == [stat[_STACK]]
-
-
-def _is_shell(argv: list[bytes]) -> bool:
-    return os.path.basename(argv[0].decode("utf-8", "replace")).removeprefix("-") in SHELLS
-
-
-def _command(process: int) -> list[bytes]:
-    return read_bytes(f"/proc/{process:d}/cmdline", 4096).split(b"\0") if sys.platform == "linux" else [b""]
-
-
-def _stat(process: int) -> list[bytes]:
-    """Return the fields of what the system keeps about a process that come after its name."""
-    if sys.platform != "linux":
-        return []
-    return read_bytes(f"/proc/{process:d}/stat", 4096).rpartition(b")")[2].split()

@@ -10,8 +10,9 @@ import zlib
 from functools import partial
 from typing import TYPE_CHECKING
 
+from agent_tracker.appending import LINE_VERSION, format_line
 from agent_tracker.errors import RecordError
-from agent_tracker.escaping import escape, unescape
+from agent_tracker.escaping import unescape
 from agent_tracker.journal_codec import KINDS, fields_of, from_fields, kind_of
 from agent_tracker.records import (
     MICRO,
@@ -44,7 +45,6 @@ __all__ = [
     "state_line",
 ]
 
-LINE_VERSION = "1"
 MAX_FIELD = 4096
 MAX_AGENT_ID = 100
 MAX_VARIABLES = 200
@@ -58,16 +58,6 @@ _OID_LENGTHS = (40, 64)
 _DURING = frozenset({"rebase", "am", "merge"})
 _FOUND = frozenset({"push", "rules"})
 """What a flush finds for itself, so that no line says it."""
-
-
-def format_line(*fields: str) -> bytes:
-    """Return one framed spool line as Python writes it: length and CRC behind the record, newlines around.
-
-    Args:
-        fields: The kind and what follows it; each is escaped here.
-    """
-    record = "\t".join((LINE_VERSION, *map(escape, fields))).encode("utf-8", "surrogateescape")
-    return b"\n%s =%d:%08x\n" % (record, len(record), zlib.crc32(record))
 
 
 def parse_line(line: bytes) -> Seen:

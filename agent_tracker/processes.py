@@ -16,12 +16,15 @@ from zlib import crc32
 
 from agent_tracker.files import read_bytes
 
-__all__ = ["is_running", "start_of"]
+__all__ = ["calling_process", "is_running", "start_of"]
 
 MAX_PROCESS = (1 << 31) - 1
 TIMEOUT_S = 5
-_STATE, _TICKS = 0, 19
-"""Fields of /proc/PID/stat, counted after the name: the third and the twenty-second of all."""
+_STATE, _PARENT, _TICKS, _STACK = 0, 1, 19, 25
+"""Fields of /proc/PID/stat, counted after the name: the third, fourth, twenty-second and twenty-eighth. Where the
+stack begins, only a fork has in common with its parent."""
+SHELLS = frozenset({"sh", "ash", "bash", "busybox", "dash", "fish", "ksh", "mksh", "zsh"})
+MAX_CLIMB = 8
 _DEAD = frozenset({"Z", "X", "x"})
 """The states of a process that has ended, whether or not its parent has asked after it."""
 
@@ -127,3 +130,45 @@ def _find_absence(process: int) -> bool | None:
     except OSError:
         return None
     return None
+
+
+# -- the process that lives as long as a session
+
+
+def calling_process(process: int) -> int:
+    """Return the process that lives as long as what called: that one, or the first above it that does not pass.
+
+    A client runs each command in a shell of its own, `sh -c`, which is gone before the session is; and so is the copy
+    of itself that a shell makes for `$(...)`.
+    """
+    for _ in range(MAX_CLIMB):
+        argv, stat = _command(process), _stat(process)
+        parent = int(stat[_PARENT]) if len(stat) > _STACK and stat[_PARENT].isdigit() else 0
+        if parent <= 1 or not (_is_for_one_command(argv) or _is_copy(argv, stat, parent)):
+            break
+        process = parent
+    return process
+
+
+def _is_for_one_command(argv: list[bytes]) -> bool:
+    return _is_shell(argv) and any(word[:1] == b"-" and word[:2] != b"--" and b"c" in word for word in argv[1:4])
+
+
+def _is_copy(argv: list[bytes], stat: list[bytes], parent: int) -> bool:
+    """Tell whether a shell is a fork of its parent: one started anew has its stack elsewhere, where that is told."""
+    return _is_shell(argv) and _command(parent) == argv and _stat(parent)[_STACK : _STACK + 1] == [stat[_STACK]]
+
+
+def _is_shell(argv: list[bytes]) -> bool:
+    return os.path.basename(argv[0].decode("utf-8", "replace")).removeprefix("-") in SHELLS
+
+
+def _command(process: int) -> list[bytes]:
+    return read_bytes(f"/proc/{process:d}/cmdline", 4096).split(b"\0") if sys.platform == "linux" else [b""]
+
+
+def _stat(process: int) -> list[bytes]:
+    """Return the fields of what the system keeps about a process that come after its name."""
+    if sys.platform != "linux":
+        return []
+    return read_bytes(f"/proc/{process:d}/stat", 4096).rpartition(b")")[2].split()

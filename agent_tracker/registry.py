@@ -38,7 +38,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["is_current", "keep_session", "read_agents", "read_policy", "read_session", "write_agents", "write_session"]
+__all__ = [
+    "forget_old",
+    "is_current",
+    "keep_session",
+    "read_agents",
+    "read_policy",
+    "read_session",
+    "write_agents",
+    "write_session",
+]
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
 _CAPITALS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -184,8 +193,13 @@ def write_session(registry: str, session: str, agent: str, *, now_ns: int) -> No
     path = _session_path(registry, session)
     replace_file(path, f"{agent}\n{escape(session)}\n")
     os.utime(path, ns=(now_ns, now_ns))
-    for each, status in own_files(os.path.dirname(path)):
-        if now_ns - status.st_mtime_ns > KEEP_SESSIONS_S * 10**9:
+    forget_old(os.path.dirname(path), now_ns=now_ns)
+
+
+def forget_old(directory: str, *, now_ns: int) -> None:
+    """Take out the files about sessions of which nobody has said anything for three months."""
+    for each, status in own_files(directory):
+        if now_ns - status.st_mtime_ns > KEEP_SESSIONS_S * 10**9 and stat.S_ISREG(status.st_mode):
             with suppress(OSError):
                 os.unlink(each)
 

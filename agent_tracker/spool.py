@@ -18,9 +18,10 @@ import stat
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from agent_tracker.appending import SPOOL, append, check_directory, check_file, sharing_group
 from agent_tracker.errors import RecordError, SpoolError
 from agent_tracker.escaping import escape
-from agent_tracker.files import GROUP, is_others, make_directory, make_private, own_files, remedy, replace_file
+from agent_tracker.files import is_others, make_directory, make_private, own_files, remedy, replace_file
 from agent_tracker.lines import parse_line
 from agent_tracker.locking import LockTimeoutError, locked
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from agent_tracker.records import Seen
 
 __all__ = [
+    "SPOOL",
     "Rejected",
     "Segment",
     "append",
@@ -42,7 +44,6 @@ __all__ = [
     "set_aside",
 ]
 
-SPOOL = "spool"
 PENDING = "pending"
 PREFIX = "seg-"
 FLUSH_LOCK = "flush.lock"
@@ -91,7 +92,7 @@ def ensure_directory(directory: str) -> None:
             make_directory(directory)
     except OSError as error:
         raise SpoolError(f"cannot create {directory}: {error.strerror}", remedy(error)) from error
-    _check_directory(directory)
+    check_directory(directory)
 
 
 @contextmanager
@@ -117,76 +118,18 @@ def flush_locked(directory: str, *, timeout_s: float, command: str = "agent-trac
         yield
 
 
-def _check_directory(directory: str) -> None:
-    try:
-        status = os.lstat(directory)
-    except OSError as error:
-        raise SpoolError(f"no spool directory: {directory}", "agent-tracker install-hooks") from error
-    if not stat.S_ISDIR(status.st_mode):
-        raise SpoolError(f"the spool directory is not a directory: {directory}", "move it away, then install-hooks")
-    if hasattr(os, "geteuid") and os.geteuid() not in {0, status.st_uid}:
-        raise SpoolError(f"the spool directory belongs to another user: {directory}", "run as its owner")
-
-
-def _group(directory: str) -> int:
-    """Return which bits of others may stay in a spool's modes: the group's, where all its users share a repository.
-
-    Git sets the group's bit on the directories of one (git-init(1), --shared), and a person let it into ours.
-    """
-    try:
-        above, own = os.stat(os.path.dirname(directory)).st_mode, os.lstat(directory).st_mode
-    except OSError:
-        return 0
-    return GROUP if above & stat.S_ISGID and above & own & stat.S_IWGRP else 0
-
-
-def _check_file(path: str, status: os.stat_result, group: int) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise SpoolError(f"the spool is not a regular file: {path}", "move it away")
-    if is_others(status) and not group:
-        raise SpoolError(f"the spool belongs to another user: {path}", "move it away")
-
-
-def append(directory: str, line: bytes) -> None:
-    """Append framed lines in one write.
-
-    Raises:
-        SpoolError: The spool is a link, a special file or another user's, or cannot be written.
-    """
-    _check_directory(directory)
-    group = _group(directory)
-    make_private(directory, keep=group)
-    path = os.path.join(directory, SPOOL)
-    make_private(path, keep=group)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NONBLOCK | _NOFOLLOW | _BINARY
-    try:
-        descriptor = os.open(path, flags, 0o600)
-    except OSError as error:
-        raise SpoolError(f"cannot open {path}: {error.strerror}", "it must be a regular file of yours") from error
-    try:
-        _check_file(path, os.fstat(descriptor), group)
-        make_private(path, keep=group)
-        written = os.write(descriptor, line)
-    except OSError as error:
-        raise SpoolError(f"cannot write {path}: {error.strerror}", "free some space; git keeps the commit") from error
-    finally:
-        os.close(descriptor)
-    if written != len(line):
-        raise SpoolError(f"only part of a line could be written to {path}", "free some space; git keeps the commit")
-
-
 def seal(directory: str, *, now_ns: int) -> bool:
     """Rename the spool to a new segment; False where there is no spool or it is empty.
 
     Raises:
         SpoolError: It cannot be renamed, is not a regular file, or is another user's.
     """
-    _check_directory(directory)
+    check_directory(directory)
     group = _close(directory)
     path = os.path.join(directory, SPOOL)
     try:
         status = os.lstat(path)
-        _check_file(path, status, group)
+        check_file(path, status, group)
         if not status.st_size:
             return False
         replace_file(os.path.join(directory, PENDING), "sealed, and not known to be applied\n")
@@ -200,7 +143,7 @@ def seal(directory: str, *, now_ns: int) -> bool:
 
 def _close(directory: str) -> int:
     """Keep others out of the directory and of every file in it; return which of their bits stay."""
-    group = _group(directory)
+    group = sharing_group(directory)
     make_private(directory, keep=group)
     for path, status in own_files(directory):
         if stat.S_ISREG(status.st_mode):
@@ -216,7 +159,7 @@ def mark_applied(directory: str) -> None:
 
 def segments(directory: str) -> list[Segment]:
     """Return the sealed segments, oldest first; whatever else lies there is passed over, another user's files too."""
-    group = _group(directory)
+    group = sharing_group(directory)
     found = []
     try:
         for path, status in own_files(directory, is_sure=True):
@@ -275,7 +218,7 @@ def _lines(path: str) -> Iterator[bytes]:
         descriptor = os.open(path, os.O_RDONLY | _NONBLOCK | _NOFOLLOW | _BINARY)
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(descriptor)
-            _check_file(path, status, _group(os.path.dirname(path)))
+            check_file(path, status, sharing_group(os.path.dirname(path)))
             if status.st_size > MAX_SEGMENT_BYTES:
                 raise SpoolError(f"{path} is larger than {MAX_SEGMENT_BYTES} bytes", "move it away")
             rest = b""
@@ -301,7 +244,7 @@ def set_aside(segment: Segment, rejected: list[Rejected]) -> str:
     try:
         descriptor = os.open(path, flags, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            _check_file(path, os.fstat(descriptor), _group(os.path.dirname(path)))
+            check_file(path, os.fstat(descriptor), sharing_group(os.path.dirname(path)))
             make_private(path)
             os.ftruncate(descriptor, 0)
             for line, reason in rejected:

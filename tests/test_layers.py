@@ -17,8 +17,20 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"__init__", "errors", "journal", "records"}),
     frozenset({"lmdbjs.dictionaries", "lmdbjs.lz4", "lmdbjs.msgpackr", "lmdbjs.pages"}),
     frozenset({"lmdbjs.entries"}),
-    frozenset({"escaping", "derived", "instructions", "rules", "journal_codec", "installation.hook_scripts"}),
-    frozenset({"grades", "lines", "marks", "notes", "packing", "files", "locking", "trees", "durability.child"}),
+    frozenset(
+        {
+            "escaping",
+            "derived",
+            "instructions",
+            "rules",
+            "journal_codec",
+            "jsonc",
+            "installation.hook_scripts",
+        }
+    ),
+    frozenset({"grades", "marks", "notes", "packing", "files", "locking", "trees", "durability.child"}),
+    frozenset({"appending"}),
+    frozenset({"lines"}),
     frozenset(
         {
             "fact_json",
@@ -46,7 +58,21 @@ TIERS: tuple[frozenset[str], ...] = (
         }
     ),
     frozenset({"database_file", "durability.migrations", "durability.remedies", "every_fact", "fact_files", "figures"}),
-    frozenset({"environment"}),
+    frozenset({"environment", "installation.client_script", "clients.base", "clients.moving"}),
+    frozenset({"clients.payload"}),
+    frozenset(
+        {
+            "clients.aider",
+            "clients.claude",
+            "clients.codex",
+            "clients.copilot",
+            "clients.cursor",
+            "clients.gemini",
+            "clients.opencode",
+            "clients.qwen",
+        }
+    ),
+    frozenset({"clients.registry"}),
     frozenset(
         {
             "store",
@@ -110,6 +136,8 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"announcing", "scan"}),
     frozenset({"configuring"}),
     frozenset({"hook", "verbs.reading", "verbs.writing", "benches.bench_hooks", "flush_command"}),
+    frozenset({"clients.opening"}),
+    frozenset({"clients.hook"}),
     frozenset({"verbs.noting", "verbs.sheets"}),
     frozenset({"verbs.judged"}),
     frozenset({"verbs.grading", "verbs.review", "verbs.sessions"}),
@@ -128,6 +156,7 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"benches.bench_facts"}),
     frozenset({"benches.bench_durability", "benches.bench_others", "benches.bench_reading"}),
     frozenset({"installation.installing"}),
+    frozenset({"verbs.clients"}),
     frozenset({"verbs.scan", "verbs.status", "benches.bench", "benches.demo", "checks.symptoms"}),
     frozenset({"checks.backup_checks", "checks.hook_checks", "checks.user_checks"}),
     frozenset({"checks.spool_checks"}),
@@ -145,6 +174,7 @@ TIERS: tuple[frozenset[str], ...] = (
             "rendering.journal",
             "rendering.backups",
             "rendering.capacity",
+            "rendering.clients",
             "rendering.migrating",
             "rendering.moving",
             "rendering.reattribution",
@@ -169,6 +199,7 @@ TIERS: tuple[frozenset[str], ...] = (
             "cli.config",
             "cli.backups",
             "cli.capacity",
+            "cli.clients",
             "cli.forgetting",
             "cli.hooks",
             "cli.journal",
@@ -188,7 +219,19 @@ TIERS: tuple[frozenset[str], ...] = (
 """Lowest first; a module imports only from tiers below its own, or from its own tier where SIBLINGS says so."""
 
 PACKAGES = frozenset(
-    {"benches", "checks", "cli", "durability", "export", "installation", "lmdbjs", "rendering", "verbs", "views"}
+    {
+        "benches",
+        "checks",
+        "cli",
+        "clients",
+        "durability",
+        "export",
+        "installation",
+        "lmdbjs",
+        "rendering",
+        "verbs",
+        "views",
+    }
 )
 """Rooms of their own; what holds for each of their modules is its tier."""
 
@@ -228,6 +271,7 @@ SIBLINGS = {
     ("cli.scan", "cli.agents"),
     ("rendering.hooks", "rendering.text"),
     ("rendering.capacity", "rendering.text"),
+    ("rendering.clients", "rendering.text"),
     ("rendering.doctor", "rendering.text"),
     ("rendering.journal", "rendering.text"),
     ("rendering.backups", "rendering.text"),
@@ -400,3 +444,15 @@ def test_a_flush_with_nothing_to_do_loads_next_to_nothing() -> None:
     """Asking whether there is anything to flush costs less than importing typing or lmdb."""
     heavy = {"typing", "re", "lmdb", "subprocess", "pathlib", "enum", "contextlib"}
     assert not loaded("import agent_tracker.flush_command") & heavy
+
+
+def test_what_runs_at_each_use_of_a_tool_loads_next_to_nothing() -> None:
+    """A client waits for its hook: not even what most of us need is imported on its way."""
+    heavy = {"typing", "re", "lmdb", "subprocess", "pathlib", "enum", "contextlib", "functools", "hashlib", "struct"}
+    assert not loaded("import agent_tracker.clients.hook") & (heavy | FORBIDDEN)
+
+
+def test_the_beginning_of_a_session_loads_nothing_heavy() -> None:
+    """Once in a session, and after a commit that no git hook saw, a little more is needed; never the store."""
+    modules = "import agent_tracker.clients.opening, agent_tracker.clients.moving"
+    assert not loaded(modules) & (FORBIDDEN | {"lmdb", "agent_tracker.store"})

@@ -593,7 +593,7 @@ def test_a_shell_for_one_command_is_not_what_lives(tmp_path: Path) -> None:
     """The process that called it is; a script is one."""
     if not sys.platform.startswith("linux"):
         pytest.skip("reads /proc")
-    show = "import os; from agent_tracker.lapse import calling_process as c; print(c(os.getppid()), os.getppid())"
+    show = "import os; from agent_tracker.processes import calling_process as c; print(c(os.getppid()), os.getppid())"
     (tmp_path / "script").write_text(f"{sys.executable} -c '{show}'; true\n")
     inner = f'{sys.executable} -c "{show}"; true'
     for argv, is_us in ((["sh", "-c", inner], True), (["sh", str(tmp_path / "script")], False)):

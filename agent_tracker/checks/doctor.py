@@ -34,6 +34,7 @@ __all__ = ["REPOSITORY_CHECKS", "USER_CHECKS", "Diagnosis", "doctor"]
 USER_CHECKS: dict[str, UserCheck] = {
     "git": user_checks.git,
     "configuration": user_checks.configuration,
+    "clients": user_checks.clients,
     "database-file-system": user_checks.database_file_system,
     "database-owner": user_checks.database_owner,
     "database-access": user_checks.database_access,

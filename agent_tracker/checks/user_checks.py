@@ -34,6 +34,7 @@ from agent_tracker.obstacles import check_access, check_file_system, check_owner
 from agent_tracker.registration import identify
 from agent_tracker.registry import write_agents
 from agent_tracker.store import Store
+from agent_tracker.verbs.clients import OUTDATED, look
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "agent",
+    "clients",
     "configuration",
     "database",
     "database_access",
@@ -103,6 +105,15 @@ def configuration(context: Context) -> Iterator[Finding]:
     read_settings(context.paths, context.env, checks_export=True)
     read_rules(context.paths)
     return iter(())
+
+
+def clients(context: Context) -> Iterator[Finding]:
+    """Yield each client whose hooks are ours of another time, or whose own file cannot be read."""
+    for each in look(context):
+        if each.state == OUTDATED:
+            yield Finding(f"the hooks of {each.title} are of another version", f"agent-tracker connect {each.client}")
+        elif each.trouble:
+            yield Finding(each.trouble, "mend it; then: agent-tracker clients")
 
 
 # -- the database ------------------------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ def start_command(  # noqa: PLR0913 -- one argument an option
     as_json: Json = False,
 ) -> None:
     """Begin a session, or go on with one. Prints what to export, so that this works: eval "$(... session start)"."""
-    from agent_tracker.lapse import calling_process  # noqa: PLC0415 -- its imports are this command's alone
+    from agent_tracker.processes import calling_process  # noqa: PLC0415 -- its imports are this command's alone
     from agent_tracker.rendering import sessions as render_sessions  # noqa: PLC0415 -- for what is shown alone
     from agent_tracker.rendering import text as render  # noqa: PLC0415 -- as above
     from agent_tracker.verbs import sessions  # noqa: PLC0415 -- as above

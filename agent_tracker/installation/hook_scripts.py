@@ -29,6 +29,7 @@ __all__ = [
     "hook_files_dir",
     "hook_texts",
     "is_ours",
+    "quoted",
     "render",
     "validating_events",
 ]
@@ -178,7 +179,7 @@ def render(values: TextValues, *, library_dir: str = "", is_beside_files: bool =
         ) from error
     if values.repositories:
         first, _, rest = files[CORE].partition("\n")
-        files = files | {CORE: f"{first}\n{_ADOPT.replace('AT_LIST', _quoted(values.repositories))}{rest}"}
+        files = files | {CORE: f"{first}\n{_ADOPT.replace('AT_LIST', quoted(values.repositories))}{rest}"}
     if not library_dir:
         return ScriptTexts(files, {}, {})
     library = {name: plain[name].replace(_BESIDE, "$at_lib") for name in SHARED}
@@ -222,7 +223,7 @@ def _in_one_piece(directory: str, name: str, after_where: str = "", leave: str =
 def _filled_in(text: str, values: TextValues) -> str:
     baked = {"PYTHON": values.python, "PATH": ":".join(values.sys_path), "REGISTRY": values.registry}
     for name, value in baked.items():
-        text = text.replace(f"\nAT_{name}=''\n", f"\nAT_{name}={_quoted(value)}\n", 1)
+        text = text.replace(f"\nAT_{name}=''\n", f"\nAT_{name}={quoted(value)}\n", 1)
     return text
 
 
@@ -233,14 +234,15 @@ def _as_body(name: str, text: str, library_dir: str) -> str:
     from the git directory where that is the common one, else by the absolute path.
     """
     here = "at_lib=${GIT_DIR:-.git}/agent-tracker/lib\n"
-    there = f'[ -d "$at_lib" ] || at_lib={_quoted(library_dir)}\n'
+    there = f'[ -d "$at_lib" ] || at_lib={quoted(library_dir)}\n'
     rest = f'[ ! -r "$at_lib/{name}" ] || . "$at_lib/{name}"\n'
     if name in WHOLE_BODIES:
         rest = "".join(text.replace(_BESIDE, "$at_lib").splitlines(keepends=True)[2:])
     return f"{here}{there}{rest}:"
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
+    """Return a text as one word of a shell."""
     return "'" + value.replace("'", "'\\''") + "'"
 
 

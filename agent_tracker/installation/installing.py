@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Outcome",
     "find_repositories",
+    "import_path",
     "install",
     "install_all",
     "put_into_template",
@@ -88,7 +89,7 @@ def install(
 
 
 def _values(context: Context) -> TextValues:
-    return TextValues(sys.executable, _import_path(), context.paths.registry)
+    return TextValues(sys.executable, import_path(), context.paths.registry)
 
 
 def install_all(top: str, context: Context, *, style: str = "", auto_register: bool | None = None) -> Iterator[Outcome]:
@@ -198,7 +199,7 @@ def _has_lock(flock: Callable[[int, int], None], descriptor: int, how: int) -> b
     return True
 
 
-def _import_path() -> list[str]:
+def import_path() -> list[str]:
     """Return the directories that hold agent_tracker and lmdb, for an interpreter started without site."""
     found = [spec.origin for name in ("agent_tracker", "lmdb") if (spec := find_spec(name)) and spec.origin]
     return list(dict.fromkeys(os.path.dirname(os.path.dirname(os.path.abspath(origin))) for origin in found))

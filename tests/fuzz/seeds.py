@@ -170,6 +170,18 @@ def documents() -> list[bytes]:
     return [json.dumps(whole).encode(), b'{"task": "a", "task": "b"}', b'{"task": 1e999}', b"[" * 100]
 
 
+def payloads() -> list[bytes]:
+    """Return what real clients handed to their hooks."""
+    directory = Path(__file__).parent.parent / "clients" / "payloads"
+    return [line for path in sorted(directory.glob("*.jsonl")) for line in path.read_bytes().splitlines()]
+
+
+def client_settings() -> list[bytes]:
+    """Return what may stand in a client's settings."""
+    commented = b'{\n  // why\n  "a": 1, /* b */\n  "hooks": {"Stop": [{"hooks": []},], },\n}\n'
+    return [b"{}", b"", commented, b'{"hooks": {"Stop": []}}', b'\xef\xbb\xbf{\r\n\t"hooks": {}\r\n}']
+
+
 @lru_cache
 def registry_files() -> dict[str, bytes]:
     """Return the files of a registry, as the product writes them, by their names."""

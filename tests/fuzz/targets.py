@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import seeds
 
 from agent_tracker import messages, packing, spool
+from agent_tracker.clients.payload import parse as parse_payload
+from agent_tracker.clients.registry import ADAPTERS
 from agent_tracker.config import read_rules, read_settings
 from agent_tracker.context import Context
 from agent_tracker.durability import fingerprint
@@ -33,8 +35,10 @@ from agent_tracker.escaping import escape, escape_json, unescape
 from agent_tracker.fact_files import ARCHIVE, EXPORT, FactReader, write_facts
 from agent_tracker.fact_json import fact_from_json, fact_to_json, format_object, parse_object
 from agent_tracker.hook import read_use
-from agent_tracker.journal import JournalFact
+from agent_tracker.journal import JournalFact, SessionFact
 from agent_tracker.journal_codec import KINDS, key_of, pack, unpack
+from agent_tracker.jsonc import append_at, remove_at
+from agent_tracker.jsonc import parse as parse_settings
 from agent_tracker.lines import (
     agent_line,
     commit_line,
@@ -177,6 +181,36 @@ def _line_of(fact: packing.EventFact) -> bytes:
         return credit_line(fact)
     assert isinstance(fact, JournalFact)
     return fact_line(fact)
+
+
+def payload(data: bytes) -> None:
+    """What a client hands to its hook: whatever any adapter makes of it stands in a line that can be read again."""
+    try:
+        found = parse_payload(data)
+    except (ValueError, RecursionError):
+        return
+    for client in ADAPTERS.values():
+        told = client.told(found)
+        if told is not None:
+            who = (told.session, "coder", client.NAME, told.model, told.cwd, told.parent)
+            fact = SessionFact(*who, told.process, "", 0, "", "", NOW)
+            assert parse_line(fact_line(fact).strip(b"\n")) == fact
+
+
+def client_settings(data: bytes) -> None:
+    """A client's own settings: an element of ours is put in and comes out to the byte, or nothing is changed."""
+    text = data.decode("utf-8", "replace")
+    try:
+        change = append_at(text, ["hooks", "Stop"], {"command": "x"})
+    except ValueError:
+        return
+    hooks = parse_settings(change.text).at("hooks")
+    stop = hooks.at("Stop") if hooks else None
+    assert stop is not None
+    assert stop.children[-1].value == {"command": "x"}
+    at = change.text.rindex(change.inserted)
+    assert change.text[:at] + change.text[at + len(change.inserted) :] == text
+    parse_settings(remove_at(change.text, ["hooks", "Stop", len(stop.children) - 1]))
 
 
 def segment(data: bytes) -> None:
@@ -647,6 +681,8 @@ def _people() -> list[bytes]:
 
 TARGETS: dict[str, Target] = {
     "line": Target(line, seeds.lines, 400),
+    "payload": Target(payload, seeds.payloads),
+    "client-settings": Target(client_settings, seeds.client_settings),
     "segment": Target(segment, seeds.sealed),
     "segment-name": Target(segment_name, lambda: [b"seg-%020d-abcdef01" % 1, b"seg-%030d-x" % 1, b"\xd9\xa3" * 10]),
     "directory": Target(directory, _directories, 60),
