@@ -6,7 +6,7 @@ environment of its own. Hooks and clients' adapters import this.
 
 from __future__ import annotations
 
-from agent_tracker.marks import CLIENTS, MODEL_VARIABLES, UNKNOWN_MODEL, find_clients
+from agent_tracker.marks import CLIENTS, MODEL_VARIABLE, MODEL_VARIABLES, UNKNOWN_MODEL, find_clients
 from agent_tracker.records import UNCLAIMED, Agent, AgentFact
 from agent_tracker.registration import MAX_NAME, Identity, agent_id, whole
 
@@ -105,8 +105,8 @@ def only_client(marks: Marks) -> str:
 
 
 def model_told(client: str, env: Mapping[str, str]) -> str:
-    """Return the model that a client's variable names (`marks.MODEL_VARIABLES`), empty where there is none."""
-    return _bounded(env.get(MODEL_VARIABLES.get(client, ""), ""))
+    """Return the model that an adapter of ours or a client's variable names, empty where neither does."""
+    return _bounded(env.get(MODEL_VARIABLE, "")) or _bounded(env.get(MODEL_VARIABLES.get(client, ""), ""))
 
 
 def scope_told(instructions: str) -> str:

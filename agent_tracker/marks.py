@@ -27,6 +27,7 @@ __all__ = [
     "IDENTITY_TRAILERS",
     "IMPORTED",
     "MARKS_VERSION",
+    "MODEL_VARIABLE",
     "MODEL_VARIABLES",
     "SESSION_VARIABLE",
     "SESSION_VARIABLES",
@@ -93,6 +94,9 @@ CLIENT_SESSIONS = {
     "amp": ("AMP_CURRENT_THREAD_ID",),
 }
 """The variables in which a client gives the id of its own session: the number of a process is none, it comes again."""
+
+MODEL_VARIABLE = "AGENT_TRACKER_MODEL"
+"""In which an adapter of ours tells the shell the session's model. Not recorded."""
 
 MODEL_VARIABLES = {
     "claude": "ANTHROPIC_MODEL",

@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent_tracker.clients.hook import record
-from agent_tracker.clients.opening import agent_for
 from agent_tracker.clients.registry import ADAPTERS
 from agent_tracker.context import Context
 from agent_tracker.installation.client_script import command_line, script_path
@@ -23,12 +22,11 @@ from agent_tracker.installation.installing import install
 from agent_tracker.journal import PulseFact, SessionFact
 from agent_tracker.lines import parse_line
 from agent_tracker.paths import user_paths
-from agent_tracker.records import Agent, SeenCommit
-from agent_tracker.registration import Roster
+from agent_tracker.records import SeenCommit
+from agent_tracker.registry import read_session
 from agent_tracker.repository import find_repository
 from agent_tracker.verbs.agents import register
 from agent_tracker.verbs.clients import connect
-from agent_tracker.xp import NEW_STANDING
 from facts import UNHURRIED
 
 if TYPE_CHECKING:
@@ -239,39 +237,66 @@ def test_whose_a_session_is(
     assert [fact.agent for fact in begun(tracked)] == ([ids[who]] if who else [])
 
 
-def an_agent(name: str, model: str, client: str, *, active: bool = True, points: int = 1) -> Agent:
-    """Return a registered agent."""
-    standing = NEW_STANDING._replace(skill_points=points)
-    return Agent(f"{name}-1", name, model, "all", client, active, 1, 1, standing, ())
-
-
-AGENTS = [
-    an_agent("a", "small-1", "claude"),
-    an_agent("b", "large-1", "claude"),
-    an_agent("c", "large-1", "claude", active=False),
-    an_agent("d", "m", "codex"),
-    an_agent("e", "m", "qwen", points=0),
-]
-
-
 @pytest.mark.parametrize(
-    ("client", "model", "found"),
-    [
-        ("claude", "", None),
-        ("claude", "large-1", "b-1"),
-        ("claude", "anthropic/large-1", "b-1"),
-        ("claude", "other", None),
-        ("codex", "", "d-1"),
-        ("codex", "other", "d-1"),
-        ("qwen", "m", None),
-        ("gemini", "m", None),
-    ],
-    ids=["several", "model", "provider", "no such model", "one", "one of another model", "halted", "none"],
+    ("model", "found"),
+    [("large-1", "bea"), ("anthropic/large-1", "bea"), ("other", None)],
+    ids=["model", "provider", "no such model"],
 )
-def test_the_agent_of_a_client_and_a_model(client: str, model: str, found: str | None) -> None:
-    """The one that has the model, else the only one that commits."""
-    agent = agent_for(client, model, Roster(AGENTS))
-    assert (agent.id if agent else None) == found
+def test_the_agent_of_a_client_and_a_model(tracked: GitRepo, model: str, found: str | None) -> None:
+    """Of several the one that has the model."""
+    ids = {name: registered(name, "claude", made) for name, made in (("ada", "small-1"), ("bea", "large-1"))}
+    tell(tracked, "SessionStart", model=model)
+    assert [fact.agent for fact in begun(tracked)] == ([ids[found]] if found else [])
+
+
+def test_another_model_in_mid_session_is_another_agent(tracked: GitRepo) -> None:
+    """Its commits and what it uses are its own from then on, and nobody's before are touched."""
+    ada, bea = registered("ada", "codex", "gpt-5"), registered("bea", "codex", "gpt-5-mini")
+    env = {"CODEX_CI": "1", "CODEX_SESSION_ID": SESSION}
+    tell(tracked, "SessionStart", "codex", time.time_ns(), model="gpt-5")
+    tracked.commit("one", env=env)
+    tell(tracked, "PostToolUse", "codex", time.time_ns(), model="gpt-5", tool_name="Bash")
+    tell(tracked, "PostToolUse", "codex", time.time_ns(), model="gpt-5-mini", tool_name="Bash")
+    time.sleep(1.1)  # a commit's time has no parts of a second
+    tracked.commit("two", env=env)
+    tell(tracked, "PostToolUse", "codex", time.time_ns(), model="gpt-5-mini", tool_name="Bash")
+    tracked.ok("flush")
+    credited = tracked.credited()
+    assert (credited["one"], credited["two"]) == (ada, bea)
+    assert "Clean" in tracked.ok("verify")
+
+
+def test_a_person_s_word_stays_whatever_the_model(tracked: GitRepo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AGENT_TRACKER_AGENT names the agent of the whole session."""
+    ada, _ = registered("ada", "codex", "gpt-5"), registered("bea", "codex", "gpt-5-mini")
+    monkeypatch.setenv("AGENT_TRACKER_AGENT", ada)
+    tell(tracked, "SessionStart", "codex", model="gpt-5")
+    tell(tracked, "PostToolUse", "codex", model="gpt-5-mini", tool_name="Bash")
+    assert read_session(user_paths(os.environ).registry, SESSION) == ada
+
+
+@pytest.mark.parametrize("is_wanted", [True, False], ids=["autoRegister", "not"])
+def test_a_client_registers_by_itself_where_that_is_wanted(
+    tracked: GitRepo, monkeypatch: pytest.MonkeyPatch, *, is_wanted: bool
+) -> None:
+    """With the model that it tells, before its first commit; otherwise nobody is registered by a session."""
+    monkeypatch.setenv("AGENT_TRACKER_AUTO_REGISTER", str(is_wanted).lower())
+    tell(tracked, "SessionStart", "codex", time.time_ns(), model="gpt-5.2")
+    agents = [(each["name"], each["model"], each["client"]) for each in tracked.json("agents", "list")["agents"]]
+    assert agents == ([("codex", "gpt-5.2", "codex")] if is_wanted else [])
+    assert len(begun(tracked)) == 0  # flushed
+    tell(tracked, "PostToolUse", "codex", time.time_ns(), model="gpt-5.3", tool_name="Bash")
+    tracked.ok("flush")
+    models = {each["model"] for each in tracked.json("agents", "list")["agents"]}
+    assert models == ({"gpt-5.2", "gpt-5.3"} if is_wanted else set())
+
+
+def test_a_halted_agent_is_given_no_session(tracked: GitRepo) -> None:
+    """Nor is one that retired."""
+    ada = registered("ada", "claude")
+    tracked.ok("agents", "retire", ada)
+    tell(tracked, "SessionStart")
+    assert begun(tracked) == []
 
 
 def test_a_repository_without_agent_tracker_is_left_alone(repo: GitRepo, home: Path) -> None:

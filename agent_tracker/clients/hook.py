@@ -10,7 +10,7 @@ import os
 import time
 
 from agent_tracker.appending import append, format_line
-from agent_tracker.clients.base import BEGIN, COMPACT, END, IDLE, USE, Here
+from agent_tracker.clients.base import BEGIN, COMPACT, END, IDLE, TURN, USE, Here
 from agent_tracker.clients.payload import parse, read_all
 from agent_tracker.files import read_bytes, replace_file
 from agent_tracker.paths import RepositoryPaths, user_paths
@@ -66,6 +66,8 @@ def record(client: Client, data: bytes, env: Mapping[str, str], now_ns: int) -> 
         line = _opening(told, client, seat, here)
     elif told.what == BEGIN:
         line = _pulse_line(told.session, "resume", now_ns)
+    if seat.is_begun and not seat.waits_since:
+        _follow(told, client, seat, here)
     is_begun = seat.is_begun or bool(line)
     if is_begun and told.what in PULSES:
         line += _used_line(told, now_ns)
@@ -105,8 +107,21 @@ def _opening(told: Told, client: Client, seat: _Seat, here: Here) -> bytes:
             seat.is_begun = True
             return b""
         seat.waits_since = 0
-    seat.agent = agent
+    seat.agent, seat.model = agent, told.model
     return session_line(told, client.NAME, agent, here)
+
+
+def _follow(told: Told, client: Client, seat: _Seat, here: Here) -> None:
+    """Have whose the session is follow its model; that is not looked for in a transcript where nothing was answered."""
+    model = told.model
+    if not model and told.transcript and told.what in {USE, IDLE, TURN}:
+        model = _model_in(told.transcript)
+    if not model or model == seat.model:
+        return
+    from agent_tracker.clients.opening import follow  # noqa: PLC0415 -- once for each model
+
+    told.model = seat.model = model
+    follow(told, client.NAME, here)
 
 
 def _changed_at(path: str) -> int:
@@ -162,10 +177,10 @@ class _Seat:
 
     `is_begun`: the git hooks know it. `agent`: whom they are to be told of. `asked`: with what its agent was asked for
     in vain. `waits_since` when it began (Unix nanoseconds) while its model is not known, else 0. `position`: how far
-    HEAD's reflog of which git directory was read.
+    HEAD's reflog of which git directory was read. `model`: for which it was last asked whose it is.
     """
 
-    __slots__ = ("_path", "_session", "_text", "agent", "asked", "is_begun", "position", "waits_since")
+    __slots__ = ("_path", "_session", "_text", "agent", "asked", "is_begun", "model", "position", "waits_since")
 
     def __init__(self, paths: UserPaths, session: str) -> None:
         self._session, self.agent = session, ""
@@ -178,7 +193,7 @@ class _Seat:
 
             self.is_begun = bool(read_session(paths.registry, session))
         self._text = read_bytes(self._path, TAIL_BYTES).decode("utf-8", "surrogateescape") if is_plain else ""
-        self.asked, waits_since, self.position = [*self._text.split("\n"), "", "", ""][:3]
+        self.asked, waits_since, self.position, self.model = [*self._text.split("\n"), "", "", "", ""][:4]
         self.waits_since = int(waits_since) if waits_since.isdecimal() and len(waits_since) < MAX_DIGITS else 0
 
     def remember(self, here: Here) -> None:
@@ -191,8 +206,8 @@ class _Seat:
 
     def keep(self) -> bool:
         """Write the file; False where that cannot be."""
-        text = f"{self.asked}\n{self.waits_since or ''}\n{self.position}\n"
-        if not self._path or text == (self._text or "\n\n\n"):
+        text = f"{self.asked}\n{self.waits_since or ''}\n{self.position}\n{self.model}\n"
+        if not self._path or text == (self._text or "\n\n\n\n"):
             return bool(self._path)
         try:
             replace_file(self._path, text)

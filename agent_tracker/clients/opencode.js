@@ -107,8 +107,9 @@ export const AgentTracker = async ({ directory }) => {
       if (typeof session !== "string" || !ID.test(session) || !spoolOf(directory)) return
       const chosen = output?.message?.model ?? input.model
       const model = chosen?.modelID ? `${chosen.providerID}/${chosen.modelID}` : ""
+      const isSame = models.get(session) === model
       models.set(session, model)
-      if (begun.has(session)) return
+      if (begun.has(session) && isSame) return
       const parent = parents.get(session) ?? ""
       const told = { what: "begin", session_id: session, parent_id: parent, model, cwd: directory, process: process.pid }
       await ask(told, directory)

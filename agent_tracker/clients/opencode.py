@@ -19,9 +19,7 @@ __all__ = ["EVENTS", "MISSES", "NAME", "RUNS_GIT_HOOKS", "TITLE", "config_path",
 NAME = "opencode"
 TITLE = "OpenCode"
 EVENTS = {BEGIN: BEGIN}
-MISSES: tuple[str, ...] = (
-    "a model that is changed in mid-session: the session stays that of the agent with which it was begun",
-)
+MISSES: tuple[str, ...] = ()
 RUNS_GIT_HOOKS = True
 PLUGIN = "opencode.js"
 MAX_PROCESS = 1 << 31
