@@ -113,20 +113,43 @@ def look_at_pushes(
 
 def _baseline_at(repository: Repository, now: int) -> int:
     """Return when the hooks were installed (Unix seconds); now, where that was not recorded."""
-    try:
-        return int(os.stat(RepositoryPaths(repository.common_dir).baseline).st_mtime)
-    except OSError:
-        return now
+    status = _status(RepositoryPaths(repository.common_dir).baseline)
+    return int(status.st_mtime) if status else now
 
 
 def _installed_at(repository: Repository, now_ns: int) -> int:
     """Return from when on the branches' reflogs count (Unix seconds): an older baseline does not list them."""
     path = RepositoryPaths(repository.common_dir).baseline
-    try:
-        has_branches = "refs/heads/" in read_text(path) or not os.path.isdir(f"{repository.common_dir}/logs/refs/heads")
-        return int(os.stat(path).st_mtime) + (-1 if has_branches else 1)
-    except OSError:
+    status = _status(path)
+    if status is None:
         return now_ns // 10**9
+    has_branches = "refs/heads/" in _text(path) or _status(f"{repository.common_dir}/logs/refs/heads") is None
+    return int(status.st_mtime) + (-1 if has_branches else 1)
+
+
+def _status(path: str) -> os.stat_result | None:
+    """Return the status of what lies at a path, None where nothing does.
+
+    Raises:
+        SpoolError: It cannot be told: to count from another moment on would lose commits, or invent them.
+    """
+    try:
+        return os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _text(path: str) -> str:
+    try:
+        return read_own(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str, error: OSError) -> SpoolError:
+    return SpoolError(f"cannot read {path}: {error.strerror}", "try again: agent-tracker flush")
 
 
 def _baseline(repository: Repository) -> dict[str, ReflogPosition] | None:
@@ -135,14 +158,10 @@ def _baseline(repository: Repository) -> dict[str, ReflogPosition] | None:
     A worktree that is not in it was made later: all of its reflog counts.
     """
     path = RepositoryPaths(repository.common_dir).baseline
-    if not os.path.exists(path):
+    if _status(path) is None:
         return None
     positions = {}
-    try:
-        text = read_own(path)
-    except OSError as error:
-        raise SpoolError(f"cannot read {path}: {error.strerror}", "try again: agent-tracker flush") from error
-    for line in text.split("\n"):
+    for line in _text(path).split("\n"):
         name, _, rest = line.partition("\t")
         offset, _, rest = rest.partition("\t")
         oid, _, at = rest.partition("\t")

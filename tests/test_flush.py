@@ -87,3 +87,21 @@ def test_hooks_that_a_killed_flush_left_behind_are_told_by_the_next(repo: GitRep
     with store.snapshot() as snapshot:
         assert snapshot is not None
         assert [one.standing.is_halted for one in snapshot.agents()] == [True]
+
+
+def test_where_the_reflogs_stood_is_not_guessed(repo: GitRepo) -> None:
+    """A file that is there and cannot be read is not one that is missing: the flush waits, and invents nothing."""
+    repo.commit("before")
+    repo.ok("install-hooks")
+    ada = repo.register("ada")
+    repo.commit("after", env={"AGENT_TRACKER_AGENT": ada})
+    baseline = repo.path / ".git/agent-tracker/reflog"
+    text = baseline.read_text()
+    baseline.unlink()
+    baseline.symlink_to(baseline.name)  # which leads nowhere, so that no system call can follow it
+    done = repo.tracker("flush")
+    assert (done.code, "cannot read" in done.err) == (1, True)
+    baseline.unlink()
+    baseline.write_text(text)
+    repo.ok("flush")
+    assert [commit["task_description"] for commit in repo.json("log")["commits"]] == ["after"]
