@@ -44,5 +44,6 @@ def test_a_flush_breaks_no_law_wherever_it_is_struck(
     """The next flush brings in what this one did not, once."""
     outcome = strike(make_scene(tmp_path_factory.getbasetemp() / "scene"), ACTS[act], what, part)
     record_property("faults", [what, outcome.struck, len(outcome.violations)])
-    assert 10 * outcome.struck >= 9 * outcome.tried, "a process makes other calls each time: many did not strike"
+    missed = outcome.tried - outcome.struck
+    assert missed <= max(1, outcome.tried // 10), "a process makes other calls each time: many did not strike"
     assert not outcome.violations, "\n".join(outcome.violations)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COMMANDS",
+    "OUT_OF_TIME",
     "broken",
     "git_at_work",
     "is_told",
@@ -81,6 +82,10 @@ def make_commits(world: World, name: str, count: int, *, cwd: Path | None = None
     loop = f'for n in $(seq {count}); do git commit --quiet --allow-empty -m "{name}: piece $n" || exit 1; done'
     done = world.run("sh", "-c", loop, cwd=cwd, env={"AGENT_TRACKER_AGENT": name})
     assert (done.code, done.err) == (0, "")
+
+
+OUT_OF_TIME = "ended with code 142"
+"""What is said of a push's flush that was not done in time: no harm, and no crash."""
 
 
 def broken(done: Done) -> list[str]:
