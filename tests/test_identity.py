@@ -390,12 +390,12 @@ def test_the_installer_may_be_told(repo: GitRepo, option: str | None, value: str
 @pytest.mark.parametrize(("answer", "value"), [("y", "true"), ("n", "false")])
 def test_the_installer_asks_on_a_terminal_once(repo: GitRepo, answer: str, value: str) -> None:
     """And takes the answer for good."""
-    with Terminal("install-hooks", cwd=repo.path) as terminal:
+    with Terminal("install-hooks", "--no-scan", cwd=repo.path) as terminal:
         terminal.until("registered by their first commit")
         terminal.send(f"{answer}\n")
         assert terminal.code() == 0
     assert repo.git("config", "agenttracker.autoRegister") == value
-    with Terminal("install-hooks", cwd=repo.path) as terminal:
+    with Terminal("install-hooks", "--no-scan", cwd=repo.path) as terminal:
         assert "registered by their first commit" not in terminal.until("Next: ")
 
 

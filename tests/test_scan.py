@@ -616,13 +616,13 @@ def test_nothing_is_asked_or_scanned_in_a_pipe(marked: GitRepo) -> None:
 @pytest.mark.parametrize(("answer", "commits"), [("y", 2), ("n", 0)])
 def test_a_person_at_a_terminal_is_asked(marked: GitRepo, answer: str, commits: int) -> None:
     """Once: where the history was read, nobody is asked again."""
-    with Terminal("install-hooks", cwd=marked.path) as terminal:
+    with Terminal("install-hooks", "--no-auto-register", cwd=marked.path) as terminal:
         terminal.until("[Y/n]")
         terminal.send(f"{answer}\n")
         assert terminal.code() == 0
     assert counts().get(OPUS_ID, 0) == commits
     if commits:
-        with Terminal("install-hooks", cwd=marked.path) as terminal:
+        with Terminal("install-hooks", "--no-auto-register", cwd=marked.path) as terminal:
             assert terminal.code() == 0
             assert "[Y/n]" not in terminal.shown
 
