@@ -266,6 +266,22 @@ def test_another_model_in_mid_session_is_another_agent(tracked: GitRepo) -> None
     assert "Clean" in tracked.ok("verify")
 
 
+def test_a_model_that_nobody_can_be_told_of_costs_no_line(tracked: GitRepo) -> None:
+    """Where whose the session is cannot be written down, what was used is; and it is asked again the next time."""
+    registered("ada", "codex", "gpt-5"), registered("bea", "codex", "gpt-5-mini")
+    tell(tracked, "SessionStart", "codex", model="gpt-5")
+    tracked.ok("flush")
+    spool = Path(user_paths(os.environ).spool_dir)
+    aside = spool.rename(spool.with_name("aside"))
+    spool.write_text("in its place")
+    tell(tracked, "PostToolUse", "codex", model="gpt-5-mini", tool_name="Bash")
+    assert used(tracked) == [(SESSION, "beat", 0, 1, 0)]
+    spool.unlink()
+    aside.rename(spool)
+    tell(tracked, "PostToolUse", "codex", model="gpt-5-mini", tool_name="Bash")
+    assert read_session(user_paths(os.environ).registry, SESSION).startswith("bea")
+
+
 def test_a_person_s_word_stays_whatever_the_model(tracked: GitRepo, monkeypatch: pytest.MonkeyPatch) -> None:
     """AGENT_TRACKER_AGENT names the agent of the whole session."""
     ada, _ = registered("ada", "codex", "gpt-5"), registered("bea", "codex", "gpt-5-mini")

@@ -12,6 +12,7 @@ import time
 from agent_tracker.appending import append, format_line
 from agent_tracker.clients.base import BEGIN, COMPACT, END, IDLE, TURN, USE, Here
 from agent_tracker.clients.payload import parse, read_all
+from agent_tracker.errors import AgentTrackerError
 from agent_tracker.files import read_bytes, replace_file
 from agent_tracker.paths import RepositoryPaths, user_paths
 from agent_tracker.repository import find_repository, working_directory
@@ -66,8 +67,6 @@ def record(client: Client, data: bytes, env: Mapping[str, str], now_ns: int) -> 
         line = _opening(told, client, seat, here)
     elif told.what == BEGIN:
         line = _pulse_line(told.session, "resume", now_ns)
-    if seat.is_begun and not seat.waits_since:
-        _follow(told, client, seat, here)
     is_begun = seat.is_begun or bool(line)
     if is_begun and told.what in PULSES:
         line += _used_line(told, now_ns)
@@ -75,6 +74,8 @@ def record(client: Client, data: bytes, env: Mapping[str, str], now_ns: int) -> 
         line += _moves(told, client, seat, repository)
     if line:
         append(places.spool_dir, line)
+    if seat.is_begun and not seat.waits_since:
+        _follow(told, client, seat, here)
     # What could not be appended has not happened, and is tried again.
     seat.remember(here)
 
@@ -120,8 +121,12 @@ def _follow(told: Told, client: Client, seat: _Seat, here: Here) -> None:
         return
     from agent_tracker.clients.opening import follow  # noqa: PLC0415 -- once for each model
 
-    told.model = seat.model = model
-    follow(told, client.NAME, here)
+    told.model = model
+    try:
+        follow(told, client.NAME, here)
+    except AgentTrackerError:
+        return  # what was told is in the spool by now; whose the session is, is asked again the next time
+    seat.model = model
 
 
 def _changed_at(path: str) -> int:
