@@ -433,8 +433,11 @@ def _nothing_earned_for_nothing(world: World, found: Mapping[str, Any]) -> None:
         own = {each["commit_hash"] for each in found["commits"] if each["agent_id"] == agent["id"]}
         earned = sum(shares.values()) * _XP_OF_COMMIT + len(own & graded) * _XP_OF_GRADED
         earned += len(own & pushed) * _XP_OF_PUSH
-        worth = [_WORTH[g["grade"]] for g in found["grades"] if g["in_force"] and g["commit_hash"] in own]
-        expected = (len(own), earned, _FIRST_CS + sum(worth))
+        score = _FIRST_CS
+        for each in reversed(found["grades"]):  # the oldest first: a score that has sunk to nothing rises from there
+            if each["in_force"] and each["commit_hash"] in own:
+                score = max(0, score + _WORTH[each["grade"]])
+        expected = (len(own), earned, score)
         shown = (agent["total_commits"], agent["experience_earned"], agent["communication_score"])
         if expected != shown:
             raise Violation(f"law 3: {agent['name']} has (commits, XP, CS) {shown}; by hand it is {expected}")
