@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from agent_tracker.clients.payload import meanings, shaped
+from agent_tracker.clients.payload import USUAL_EVENTS, meanings, shaped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,16 +20,7 @@ __all__ = ["EVENTS", "MISSES", "NAME", "RUNS_GIT_HOOKS", "TITLE", "config_path",
 
 NAME = "claude"
 TITLE = "Claude Code"
-EVENTS = meanings(
-    "SessionStart",
-    "PostToolUse",
-    "PostToolUseFailure",
-    "SubagentStart",
-    "SubagentStop",
-    "PreCompact",
-    "Stop",
-    "SessionEnd",
-)
+EVENTS = meanings(*USUAL_EVENTS)
 MISSES: tuple[str, ...] = ("the model before its first answer: it is not told, and read in the transcript",)
 RUNS_GIT_HOOKS = True
 TIMEOUT_S = 5

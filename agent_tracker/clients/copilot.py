@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from agent_tracker.clients.payload import exit_code_behind, meanings, shaped, text_in
+from agent_tracker.clients.payload import USUAL_EVENTS, exit_code_behind, meanings, shaped, text_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,16 +20,7 @@ __all__ = ["EVENTS", "MISSES", "NAME", "RUNS_GIT_HOOKS", "TITLE", "config_path",
 
 NAME = "copilot"
 TITLE = "Copilot CLI"
-EVENTS = meanings(
-    "SessionStart",
-    "PostToolUse",
-    "PostToolUseFailure",
-    "SubagentStart",
-    "SubagentStop",
-    "PreCompact",
-    "Stop",
-    "SessionEnd",
-)
+EVENTS = meanings(*USUAL_EVENTS)
 MISSES: tuple[str, ...] = ("the model: it is not told, so the session is that of the client's agent",)
 RUNS_GIT_HOOKS = True
 TIMEOUT_S = 5

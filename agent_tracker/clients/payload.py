@@ -15,7 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-__all__ = ["exit_code_behind", "meanings", "model_in", "parse", "path_in", "read_all", "shaped", "text_in", "word_in"]
+__all__ = [
+    "USUAL_EVENTS",
+    "exit_code_behind",
+    "meanings",
+    "model_in",
+    "parse",
+    "path_in",
+    "read_all",
+    "shaped",
+    "text_in",
+    "word_in",
+]
 
 MAX_BYTES = 32 << 20
 MAX_WORD = 100
@@ -123,6 +134,18 @@ _MEANINGS = {
     "SessionEnd": END,
 }
 """The events of Claude Code, which most others have taken over."""
+
+USUAL_EVENTS = (
+    "SessionStart",
+    "PostToolUse",
+    "PostToolUseFailure",
+    "SubagentStart",
+    "SubagentStop",
+    "PreCompact",
+    "Stop",
+    "SessionEnd",
+)
+"""Those that an adapter listens to where its client has them all."""
 
 _OUTCOMES = {_FAILURE: USE, _CHILD: BEGIN, _CHILD_END: END}
 

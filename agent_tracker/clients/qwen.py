@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from agent_tracker.clients.payload import exit_code_behind, meanings, shaped, text_in
+from agent_tracker.clients.payload import USUAL_EVENTS, exit_code_behind, meanings, shaped, text_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,16 +19,7 @@ __all__ = ["EVENTS", "MISSES", "NAME", "RUNS_GIT_HOOKS", "TITLE", "config_path",
 
 NAME = "qwen"
 TITLE = "Qwen Code"
-EVENTS = meanings(
-    "SessionStart",
-    "PostToolUse",
-    "PostToolUseFailure",
-    "SubagentStart",
-    "SubagentStop",
-    "PreCompact",
-    "Stop",
-    "SessionEnd",
-)
+EVENTS = meanings(*USUAL_EVENTS)
 MISSES: tuple[str, ...] = (
     "the session in which a commit was made: its shell does not know it, so two agents of it are not told apart",
     "the beginning and the end of a session without a terminal: it begins with what is used first",
