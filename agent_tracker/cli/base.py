@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from agent_tracker.verbs.reading import Reading
 
 __all__ = [
+    "QUIET_S",
     "Json",
     "NoFlush",
     "Plain",
+    "StatusLine",
     "announce",
     "announce_all",
     "asked",
@@ -41,6 +43,9 @@ T = TypeVar("T")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Plain = Annotated[bool, typer.Option("--plain", help="Print ASCII alone, without colours.")]
 NoFlush = Annotated[bool, typer.Option("--no-flush", help="Read the database as it is.")]
+
+QUIET_S = 1.0
+"""How long something takes before it is worth telling how far it is."""
 
 
 _untold: list[FlushReport] = []
@@ -116,3 +121,24 @@ def told(reading: Reading[T], *, is_something: bool = True) -> T:
         if reading.error.hint:
             print(f"hint: {escape(reading.error.hint)}", file=sys.stderr)
     return reading.value
+
+
+class StatusLine:
+    """One line on stderr that is written over by the next one; on a terminal alone."""
+
+    def __init__(self) -> None:
+        self.is_shown = False
+
+    def say(self, text: str) -> None:
+        """Write a text over what was said last."""
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
+            self.is_shown = True
+
+    def close(self) -> None:
+        """Take away what was said."""
+        if self.is_shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+        self.is_shown = False

@@ -11,14 +11,11 @@ from typing import Annotated
 
 import typer
 
-from agent_tracker.cli.base import Json, context_here, repository_if_any
+from agent_tracker.cli.base import QUIET_S, Json, StatusLine, context_here, repository_if_any
 from agent_tracker.errors import UsageError
 from agent_tracker.escaping import escape
 
 __all__ = ["export", "import_"]
-
-QUIET_S = 1.0
-"""How long something takes before it is worth telling how far it is."""
 
 
 class _Progress:
@@ -26,20 +23,16 @@ class _Progress:
 
     def __init__(self) -> None:
         self._began = time.monotonic()
-        self._is_shown = False
+        self._line = StatusLine()
 
     def __call__(self, what: str, done: int, of: int) -> None:
         """Say how far it is."""
-        if sys.stderr.isatty() and time.monotonic() - self._began > QUIET_S:
-            sys.stderr.write(f"\r\x1b[K{what}: {done} of {of}")
-            sys.stderr.flush()
-            self._is_shown = True
+        if time.monotonic() - self._began > QUIET_S:
+            self._line.say(f"{what}: {done} of {of}")
 
     def close(self) -> None:
         """Take away what was said."""
-        if self._is_shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+        self._line.close()
 
 
 def export(

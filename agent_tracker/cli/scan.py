@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent_tracker.cli.base import Json, context_here, repository_here
+from agent_tracker.cli.base import QUIET_S, Json, StatusLine, context_here, repository_here
 from agent_tracker.errors import AgentTrackerError
 from agent_tracker.escaping import escape
 
@@ -24,37 +24,28 @@ if TYPE_CHECKING:
 
 __all__ = ["is_wanted", "scan", "scan_and_show"]
 
-QUIET_S = 1.0
-"""How long it takes before it is worth telling how far it is."""
-
 
 class _Progress:
     """How far a scan is, how fast, and how much longer it takes, over what was said last; on a terminal alone."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
-        self._is_watched = sys.stderr.isatty()
-        self._is_shown = False
+        self._line = StatusLine()
 
     def __call__(self, what: str, done: int, of: int) -> None:
         """Say how far it is."""
         if not done:
             self._began = time.monotonic()
         taken = time.monotonic() - self._began
-        if not self._is_watched or (taken <= QUIET_S and not self._is_shown):
+        if taken <= QUIET_S and not self._line.is_shown:
             return
         rate = done / taken if taken else 0
         left = f", {rate:,.0f} a second, {(of - done) / rate:.0f} s left" if rate else ""
-        sys.stderr.write(f"\r\x1b[K{what}: {done} of {of}{left}")
-        sys.stderr.flush()
-        self._is_shown = True
+        self._line.say(f"{what}: {done} of {of}{left}")
 
     def close(self) -> None:
         """Take away what was said."""
-        if self._is_shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-        self._is_shown = False
+        self._line.close()
 
 
 def scan(
